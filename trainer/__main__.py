@@ -1,0 +1,34 @@
+"""`python -m trainer`: read the flags, run, and turn every foreseen end into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from trainer.errors import TrainerError
+from trainer.options import parse, refuse_several_tasks
+from trainer.signals import Interrupted, Signals
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the trainer; gives the exit code (docs/containers.md)."""
+    try:
+        signals = Signals()
+        options = parse(argv, os.environ)
+        refuse_several_tasks(os.environ.get("TF_CONFIG", ""))
+        from trainer.run import execute  # numpy and all that follows: not needed for --help
+
+        execute(options, os.environ, signals)
+    except TrainerError as error:
+        print(error, file=sys.stderr, flush=True)
+        return error.code
+    except Interrupted as stop:
+        message = str(stop) or "nothing was half done; the same command starts again where it can."
+        print(f"{stop.name}: {message}", file=sys.stderr, flush=True)
+        return stop.code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""MNIST's four files from public mirrors into a cache: checked, resumed where they broke off, in bounded time."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import http.client
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.errors import TrainerError
+from trainer.idx import GZIP_MAGIC
+from trainer.log import say
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the mirrors: size and MD5 of the .gz as published; shape and SHA-256 of the values in it."""
+
+    name: str
+    size: int
+    md5: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds: how long one connection may be silent, and all of them together."""
+
+    connection: float
+    total: float
+
+
+class Unavailable(TrainerError):
+    """No mirror gave the files."""
+
+
+SHORT = Patience(connection=4, total=10)
+"""For `auto`, which has something else to train on."""
+LONG = Patience(connection=20, total=120)
+
+MNIST = (
+    Remote("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873", (60_000, 28, 28), "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757"),
+    Remote("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432", (60_000,), "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"),
+    Remote("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3", (10_000, 28, 28), "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"),
+    Remote("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c", (10_000,), "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5"),
+)
+"""MD5: as the mirrors publish them. SHA-256: of the values behind the idx header of those very files."""
+
+ATTEMPTS = 5
+"""How often a mirror that breaks off may go on from there."""
+
+
+def fetch(mirrors: Sequence[str], cache: Path, patience: Patience, wanted: Sequence[Remote] = MNIST) -> str:
+    """Put the files that the cache lacks into it; gives what to name as the source of the data.
+
+    Raises Unavailable naming what each mirror did, at the latest when nothing came for `patience.total` seconds in
+    all. The work is done in a thread because the look-up of a name has no time limit of its own.
+    """
+    missing = [remote for remote in wanted if not _is_sound(cache / remote.name, remote)]
+    if not missing:
+        return str(cache)
+    job = _Job(mirrors, cache, patience, missing)
+    job.start()
+    silent, seen = 0.0, 0
+    while job.is_alive():
+        started = time.monotonic()
+        job.join(0.05)
+        silent = silent if job.received != seen else silent + time.monotonic() - started
+        seen = job.received
+        if silent > patience.total:
+            job.abandoned = True
+            job.troubles.append(f"nothing came for {silent:.0f} s in all")
+            break
+    if job.failure or not job.done:
+        raise job.failure or Unavailable(f"MNIST could not be fetched: {'; '.join(job.troubles)}.")
+    return job.source
+
+
+class _Job(threading.Thread):
+    """Fetches files one by one from the first mirror that gives them; a mirror that failed is not asked again."""
+
+    def __init__(self, mirrors: Sequence[str], cache: Path, patience: Patience, missing: Sequence[Remote]) -> None:
+        super().__init__(daemon=True)
+        self.mirrors, self.cache, self.patience, self.missing = list(mirrors), cache, patience, missing
+        self.received, self.abandoned, self.done = 0, False, False
+        self.source, self.troubles = "", list[str]()
+        self.failure: TrainerError | None = None
+
+    def run(self) -> None:
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            with (self.cache / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self.done = all(self._fetch(remote) for remote in self.missing)
+        except OSError as error:
+            self.failure = TrainerError(f"Could not write to the cache {self.cache}: {error.strerror or error}.")
+
+    def _fetch(self, remote: Remote) -> bool:
+        if _is_sound(self.cache / remote.name, remote):
+            return True
+        while self.mirrors and not self.abandoned:
+            trouble = self._fetch_from(self.mirrors[0], remote)
+            if trouble is None:
+                self.source = self.mirrors[0]
+                return True
+            self.troubles.append(f"{self.mirrors[0]}{remote.name} {trouble}")
+            say(f"Mirror {self.troubles[-1]}")
+            del self.mirrors[0]
+        return False
+
+    def _fetch_from(self, mirror: str, remote: Remote) -> str | None:
+        """Fetch one file; gives None, or what is wrong with this mirror. What arrived stays for the next one."""
+        part = self.cache / f"{remote.name}.part"
+        trouble: str | None = None
+        for _ in range(ATTEMPTS):
+            before = part.stat().st_size if part.exists() else 0
+            say(f"Fetching {mirror}{remote.name}" + (f" from byte {before} on" if before else ""))
+            trouble = self._receive(mirror + remote.name, part, remote)
+            after = part.stat().st_size if part.exists() else 0
+            if after == remote.size:
+                return self._accept(part, remote)
+            if after <= before or self.abandoned:
+                break
+        return trouble or "broke off too often"
+
+    def _receive(self, url: str, part: Path, remote: Remote) -> str | None:
+        """Append what a mirror sends to the partial file; gives what went wrong, if anything did."""
+        offset = part.stat().st_size if part.exists() else 0
+        if offset >= remote.size:
+            part.unlink()
+            offset = 0
+        request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})  # noqa: S310  # http(s) only: options.py
+        try:
+            with urllib.request.urlopen(request, timeout=self.patience.connection) as answer:  # noqa: S310
+                resumed = answer.status == 206 and _starts_at(answer.headers["Content-Range"], offset)
+                return self._copy(answer, part, remote.size, offset if resumed else 0)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return f"answered {error.code} {error.reason}"
+        except urllib.error.URLError as error:
+            return f"did not answer ({error.reason})"
+        except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+            return f"broke off ({error or type(error).__name__})"
+
+    def _copy(self, answer: http.client.HTTPResponse, part: Path, size: int, offset: int) -> str | None:
+        first = answer.read1(65536)
+        if offset == 0 and first[:2] != GZIP_MAGIC:
+            return f"sent no gzip file but {answer.headers.get_content_type()}, perhaps a log-in page"
+        with part.open("r+b" if offset else "wb") as file:
+            file.seek(offset)
+            while first and not self.abandoned:
+                self.received += len(first)
+                if file.tell() + len(first) > size:
+                    file.truncate(0)
+                    return f"sent more than the {size} bytes the file has"
+                file.write(first)
+                first = answer.read1(65536)
+        return None
+
+    def _accept(self, part: Path, remote: Remote) -> str | None:
+        if not _is_sound(part, remote):
+            part.unlink()
+            return "sent a file with a wrong checksum"
+        part.replace(self.cache / remote.name)
+        return None
+
+
+def _starts_at(content_range: str | None, offset: int) -> bool:
+    return (content_range or "").startswith(f"bytes {offset}-")
+
+
+def _is_sound(path: Path, remote: Remote) -> bool:
+    if not path.is_file() or path.stat().st_size != remote.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == remote.md5

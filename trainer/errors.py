@@ -1,0 +1,15 @@
+"""How a run ends early: `__main__` prints the sentence alone and exits with the code."""
+
+from __future__ import annotations
+
+
+class TrainerError(Exception):
+    """A sentence for the user; exit code 1: a retry would fail again."""
+
+    code = 1
+
+
+class Mistake(TrainerError):
+    """Something in the flags, the variables or what they point at has to be changed first."""
+
+    code = 2

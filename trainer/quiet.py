@@ -1,0 +1,51 @@
+"""Loading TensorFlow without the lines that its C++ parts print before anyone can ask them not to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+NOISE = (b"absl::InitializeLog", b"oneDNN custom operations", b"cuda", b"cpu_feature_guard", b"To enable the following")
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and Keras, for the processor alone and without noise; what is set already stays."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _sifted_stderr(), _without("sklearn"):
+        import keras  # noqa: F401  # imports tensorflow
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Hide a module that Keras would import only to wrap it (0.5 CPU-s), unless it is there already."""
+    hide = module not in sys.modules
+    if hide:
+        sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules[module]
+
+
+@contextmanager
+def _sifted_stderr() -> Iterator[None]:
+    """Hold back what goes to file descriptor 2, then pass on all lines but the known noise."""
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            held.seek(0)
+            for line in held:
+                if not any(part in line for part in NOISE):
+                    os.write(2, line)

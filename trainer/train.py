@@ -1,0 +1,153 @@
+"""The training loop: many steps in one call into TensorFlow, from a step that a checkpoint may have set.
+
+Everything random in step s follows from (seed, s) alone, and the order of the images in an epoch from (seed, epoch).
+So a run that is cut off and goes on from a checkpoint ends with the very weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import model
+from trainer.data import Split
+from trainer.errors import TrainerError
+from trainer.log import say
+from trainer.optimizer import make_optimizer
+from trainer.options import Options
+
+CALL_SECONDS = 0.25
+"""Aim for one call: long enough to be cheap, short enough that a signal is answered at once."""
+LOG_SECONDS = 1.0
+
+
+@dataclass
+class Trainer:
+    """A model in training. `step` is how many steps are done; `write` takes (name, first step, values)."""
+
+    options: Options
+    train: Split
+    precision: str
+    write: Callable[[str, int, np.ndarray], None] = lambda name, first, values: None
+    step: int = 0
+    network: keras.Model = field(init=False)
+
+    def __post_init__(self) -> None:
+        tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(self.options.seed)
+        self.network = model.build(self.options.model_type, self.precision)
+        self.optimizer = make_optimizer(self.options)
+        self.optimizer.build(self.network.trainable_variables)
+        self._images = tf.constant(self.train.images)
+        self._labels = tf.constant(self.train.labels.astype(np.int32))
+        self._epochs: dict[int, np.ndarray] = {}
+        self._run = tf.function(
+            self._steps,
+            input_signature=[
+                tf.TensorSpec([None, self.options.batch_size], tf.int32),
+                tf.TensorSpec([], tf.int32),
+            ],
+        )
+
+    def state(self) -> list[np.ndarray]:
+        """Give all that a checkpoint must hold: weights, the random state of layers, the optimizer's slots."""
+        return [np.asarray(variable) for variable in self._variables()]
+
+    def restore(self, step: int, state: list[np.ndarray]) -> None:
+        """Go on after `step` steps with what `state()` gave."""
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+        self.step = step
+
+    def run(self, until: int, stopped: Callable[[], bool]) -> None:
+        """Train up to step `until`; after each call into TensorFlow `stopped()` may end it earlier.
+
+        Raises TrainerError when the loss is no longer a number.
+        """
+        length, logged, since = 1, time.monotonic(), self.step
+        while self.step < until and not stopped():
+            count = min(length, until - self.step)
+            started = time.monotonic()
+            losses, accuracies = (part.numpy() for part in self._run(self._order(count), self.step))
+            now = time.monotonic()
+            self._refuse_nan(losses)
+            self.write("loss", self.step, losses)
+            self.write("accuracy", self.step, accuracies)
+            self.step += count
+            length = max(1, min(2 * length, int(count * CALL_SECONDS / (now - started))))
+            if now - logged >= LOG_SECONDS or self.step == until:
+                self._log(losses[-1], (self.step - since) / (now - logged))
+                logged, since = now, self.step
+
+    def _order(self, count: int) -> np.ndarray:
+        """Give the indices [count, batch] of the images of the next steps; epochs follow without a seam."""
+        size, total = self.options.batch_size, len(self.train.labels)
+        at = np.arange(self.step * size, (self.step + count) * size)
+        epochs = range(at[0] // total, at[-1] // total + 1)
+        self._epochs = {epoch: self._epochs.get(epoch, None) for epoch in epochs}
+        for epoch, order in self._epochs.items():
+            if order is None:
+                self._epochs[epoch] = np.random.default_rng([self.options.seed, epoch]).permutation(total)
+        orders = np.concatenate([self._epochs[epoch] for epoch in epochs])
+        return orders[at - epochs[0] * total].astype(np.int32).reshape(count, size)
+
+    def _steps(self, order: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Take len(order) steps in the graph; gives the loss and the accuracy of each on its own batch."""
+        count = tf.shape(order)[0]
+        losses = tf.TensorArray(tf.float32, count)
+        accuracies = tf.TensorArray(tf.float32, count)
+        for number in tf.range(count):
+            loss, accuracy = self._one_step(order[number], first + number)
+            losses = losses.write(number, loss)
+            accuracies = accuracies.write(number, accuracy)
+        return losses.stack(), accuracies.stack()
+
+    def _one_step(self, indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = self._shift(tf.gather(self._images, indices), step)
+        labels = tf.gather(self._labels, indices)
+        pixels = tf.cast(images[..., tf.newaxis], tf.float32) / 255.0
+        weights = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self.network(pixels, training=True), tf.float32)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        right = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
+        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+
+    def _shift(self, images: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Move a batch by up to `augment_pixels` each way, the same way for all: cheap, and enough."""
+        reach = self.options.augment_pixels
+        if not reach:
+            return images
+        corner = tf.random.stateless_uniform([2], [self.options.seed, step], 0, 2 * reach + 1, tf.int32)
+        padded = tf.pad(images, [[0, 0], [reach, reach], [reach, reach]])
+        return tf.slice(padded, [0, corner[0], corner[1]], [self.options.batch_size, 28, 28])
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.network.variables, *self._seeds(), *self.optimizer.variables]
+
+    def _seeds(self) -> list[keras.Variable]:
+        """The counters behind dropout, which Keras does not list among a model's weights."""
+        known = {id(variable) for variable in self.network.variables}
+        layers = (layer for layer in self.network.layers if hasattr(layer, "seed_generator"))
+        return [one.seed_generator.state for one in layers if id(one.seed_generator.state) not in known]
+
+    def _refuse_nan(self, losses: np.ndarray) -> None:
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if len(bad):
+            raise TrainerError(
+                f"The loss was {losses[bad[0]]} at step {self.step + bad[0] + 1}: the training has blown up; "
+                f"a smaller --tf-learning-rate than {self.options.learning_rate:g} would be right. Nothing is exported."
+            )
+
+    def _log(self, loss: float, rate: float) -> None:
+        total = self.options.train_steps
+        say(
+            f"step = {self.step}/{total}, loss = {loss:.4f}, "
+            f"{rate * self.options.batch_size:.0f} images/s, {(total - self.step) / rate:.0f} s left"
+        )
