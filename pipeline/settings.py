@@ -40,7 +40,7 @@ class Storage(Section):
 
 class Data(Section):
     dataset: Literal["mnist", "digits", "auto"]
-    directory: str
+    directory: str | None
     mirrors: tuple[str, ...]
 
 
@@ -117,6 +117,11 @@ class Settings(Section):
         if self.storage.kind == "folder":
             return str((ROOT / (self.storage.bucket or f"build/{self.environment}/bucket")).absolute())
         return f"gs://{self.storage.bucket or f'{self.gcp.project}-{self.name}-bucket'}"
+
+    @property
+    def data_directory(self) -> str:
+        """Where the trainer keeps what it downloaded: a volume in a pod, a folder of ours on this machine."""
+        return self.data.directory or ("/data" if self.cluster.kind != "local" else str(self.build / "data"))
 
     @property
     def registry(self) -> str:

@@ -1,0 +1,110 @@
+"""Asks a running model server: which versions it has (REST), and what it sees in images (gRPC)."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import RunFailed
+from pipeline.settings import ROOT
+
+MESSAGES = ROOT / "web-ui" / "webui" / "serving_api.binpb"
+"""TensorFlow Serving's messages as descriptors: the official package would import all of TensorFlow, 3 s."""
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+PIXELS = 784
+FLOAT = 1  # DT_FLOAT, tensorflow/core/framework/types.proto
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the server said of some images: a digit and its probability for each, its version, milliseconds."""
+
+    digits: list[int]
+    probabilities: list[float]
+    version: int
+    milliseconds: float
+
+
+def versions(rest: str, model: str) -> dict[str, str]:
+    """The server's versions and their states (AVAILABLE, LOADING, …); RunFailed where it does not answer."""
+    url = f"http://{rest}/v1/models/{model}"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310  # an address of our own making
+            statuses = json.load(reply)["model_version_status"]
+    except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
+        raise RunFailed(f"the model server does not answer at {url}: {error}") from None
+    return {status["version"]: status["state"] for status in statuses}
+
+
+def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
+    """Wait until a version is AVAILABLE; RunFailed says what the server has instead after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    while (there := versions(rest, model)).get(tag) != "AVAILABLE":
+        if time.monotonic() > deadline:
+            has = ", ".join(f"{version} {state}" for version, state in there.items()) or "none"
+            raise RunFailed(f"version {tag} is not served after {limit:g} s; there is: {has}; see `invoke logs serving`")
+        time.sleep(0.2)
+
+
+def images(packed: bytes, count: int) -> list[tuple[bytes, int]]:
+    """The first `count` of a test_images.zip: 784 grey bytes each, and the digit; RunFailed if it is damaged."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            pixels, labels = archive.read("images.idx"), archive.read("labels.idx")
+        there = struct.unpack(">II", labels[:8])[1]
+    except (zipfile.BadZipFile, KeyError, struct.error) as error:
+        raise RunFailed(f"the version's test images cannot be read: {error}") from None
+    return [(pixels[16 + at * PIXELS : 16 + (at + 1) * PIXELS], labels[8 + at]) for at in range(min(count, there))]
+
+
+def predict(grpc_address: str, model: str, given: list[bytes], deadline: float = 10.0) -> Answers:
+    """Send images (784 grey bytes each) in one Predict call; RunFailed with the server's status and words."""
+    import grpc
+
+    request, response = messages()
+    request.model_spec.name, request.model_spec.signature_name = model, "serving_default"
+    tensor = request.inputs["x"]
+    tensor.dtype = FLOAT
+    for size in (len(given), PIXELS):
+        tensor.tensor_shape.dim.add(size=size)
+    tensor.float_val.extend(byte / 255 for byte in b"".join(given))
+    with grpc.insecure_channel(grpc_address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary(PREDICT, type(request).SerializeToString, response.FromString)
+        began = time.perf_counter()
+        try:
+            answer = call(request, timeout=deadline)
+        except grpc.RpcError as error:
+            raise RunFailed(f"{model} at {grpc_address} answered {error.code().name}: {error.details()}") from None
+    return read(answer, (time.perf_counter() - began) * 1000)
+
+
+def messages() -> tuple[Any, Any]:
+    """An empty PredictRequest, and the PredictResponse class."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(MESSAGES.read_bytes()).file:
+        pool.Add(file)
+    request, response = (
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
+        for name in ("PredictRequest", "PredictResponse")
+    )
+    return request(), response
+
+
+def read(answer: Any, milliseconds: float) -> Answers:
+    """The digits, the probability of each, and the version in a PredictResponse."""
+    shares, classes = answer.outputs["predictions"], answer.outputs["classes"]
+    probabilities = array("f", shares.tensor_content) if shares.tensor_content else shares.float_val
+    digits = array("q", classes.tensor_content) if classes.tensor_content else classes.int64_val
+    sure = [float(probabilities[10 * at + digit]) for at, digit in enumerate(digits)]
+    return Answers(list(digits), sure, answer.model_spec.version.value, milliseconds)

@@ -1,0 +1,261 @@
+"""This machine as a cluster: the manifests that go to GKE, run as processes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.clusters import jobs, pods
+from pipeline.clusters.objects import Objects
+from pipeline.clusters.supervisor import Supervisor
+from pipeline.commands import Call, Probe, Result, Steps, Unchanged
+from pipeline.errors import PipelineError, RunFailed
+from pipeline.execution import Say
+from pipeline.processes import end, marked
+from pipeline.settings import Settings
+
+Manifest = dict[str, Any]
+
+DISK_NEEDED = 500_000_000
+"""Bytes for data, checkpoints, a few versions and logs; measured at about 60 MB a version with the CNN's."""
+
+
+def store(settings: Settings) -> Objects:
+    return Objects(settings.build / "objects")
+
+
+def create(settings: Settings) -> Steps:
+    """Make the folders that a cluster and a bucket would be, after looking whether this machine will do."""
+    ready = yield Probe("Python, disk and folders", partial(fit, settings))
+    if ready:
+        yield Unchanged(f"{settings.build} and the bucket are there")
+    else:
+        yield Call(f"make {settings.build} and the bucket {settings.bucket}", partial(make_folders, settings))
+    yield Result(f"bucket {settings.bucket}")
+
+
+def fit(settings: Settings) -> bool:
+    """Whether the folders are there; raises PipelineError where this machine cannot work."""
+    if sys.version_info < (3, 11):
+        raise PipelineError(f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed")
+    there = next(path for path in (settings.build, *settings.build.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < DISK_NEEDED:
+        raise PipelineError(f"{there} has {free / 1e6:.0f} MB free and {DISK_NEEDED / 1e6:.0f} MB are needed: make room")
+    return settings.build.is_dir() and Path(settings.bucket).is_dir()
+
+
+def make_folders(settings: Settings, show: Say) -> None:
+    from pipeline import storage
+
+    try:
+        for part in ("objects", "logs", "run"):
+            (settings.build / part).mkdir(parents=True, exist_ok=True)
+        storage.of(settings).create()
+    except OSError as error:
+        raise PipelineError(f"could not make {error.filename}: {error.strerror}; the checkout must be writable") from None
+
+
+def apply(settings: Settings, documents: list[Manifest]) -> Steps:
+    """Bring each object to what its manifest says; a TFJob starts when it is waited for."""
+    for manifest in documents:
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if kind == "Deployment":
+            same = yield Probe(f"whether {name} runs as it should", partial(deployed, settings, manifest))
+            if same:
+                yield Unchanged(f"{name} is up and its manifest is the same")
+            else:
+                yield Call(f"start {name} under the supervisor", partial(deploy, settings, manifest))
+        elif store(settings).get(kind, name) != manifest:
+            yield Call(f"apply {kind} {name}", lambda show, manifest=manifest: store(settings).put(manifest))
+
+
+def deployed(settings: Settings, manifest: Manifest) -> bool:
+    name = manifest["metadata"]["name"]
+    if store(settings).get("Deployment", name) != manifest:
+        return False
+    return Supervisor(settings.build).runs(name, process_of(settings, manifest))
+
+
+def process_of(settings: Settings, manifest: Manifest) -> pods.Process:
+    pod = manifest["spec"]["template"]["spec"]
+    return pods.process(pod, manifest["metadata"]["name"], settings.build / "volumes", store(settings))
+
+
+def deploy(settings: Settings, manifest: Manifest, show: Say) -> None:
+    """Start a Deployment's process, or start it anew; raises PipelineError where its port is taken."""
+    name, supervisor = manifest["metadata"]["name"], Supervisor(settings.build)
+    if manifest["spec"].get("replicas", 1) > 1:
+        show(f"{name} asks for {manifest['spec']['replicas']} replicas; one machine runs one, which is supervised")
+    supervisor.halt(name)
+    for port in pods.ports(manifest["spec"]["template"]["spec"]):
+        holder = pods.holder(port)
+        if holder:
+            raise PipelineError(f"port {port} of {name} is taken by {holder}: stop it, or {instead(settings, port)}")
+    process = process_of(settings, manifest)
+    supervisor.put(name, process)
+    store(settings).put(manifest)
+
+
+def instead(settings: Settings, port: int) -> str:
+    """The --set flags that move a port elsewhere."""
+    keys = [
+        f"{section}.{key}"
+        for section, values in settings.model_dump().items() if isinstance(values, dict)
+        for key, value in values.items() if value == port and key.endswith("port")
+    ]  # fmt: skip
+    return "choose another: " + " ".join(f"--set {key}={port + 1}" for key in keys)
+
+
+def wait(settings: Settings, documents: list[Manifest]) -> Steps:
+    """Wait until a TFJob has succeeded, a Deployment answers its readiness probe and a Service its address."""
+    for manifest in documents:
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] == "TFJob":
+            yield Call(f"run {name} here", partial(run_job, settings, manifest))
+        elif manifest["kind"] == "Deployment":
+            yield Probe(f"until {name} is ready", partial(ready, settings, manifest))
+        elif manifest["kind"] == "Service":
+            yield Probe(f"where {name} is", partial(address, settings, name, ""))
+
+
+def run_job(settings: Settings, manifest: Manifest, show: Say) -> None:
+    jobs.run(manifest, settings.build, store(settings), show)
+
+
+def ready(settings: Settings, manifest: Manifest, limit: float = 60.0) -> bool:
+    """Wait for a Deployment's readiness; raises RunFailed with its last log lines if it dies or never gets ready."""
+    name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
+    probe = pod["containers"][0]["readinessProbe"]["httpGet"]
+    url = f"http://127.0.0.1:{pods.port_number(pod, probe['port'])}{probe['path']}"
+    supervisor, deadline = Supervisor(settings.build), time.monotonic() + limit
+    while not answers(url):
+        state = supervisor.states().get(name, {}).get("statename", "not there")
+        if state in ("BACKOFF", "FATAL", "EXITED", "not there"):
+            raise RunFailed(f"{name} died at its start:\n  {last_words(settings, name)}")
+        if time.monotonic() > deadline:
+            raise RunFailed(f"{name} is not ready after {limit:g} s ({url}):\n  {last_words(settings, name)}")
+        time.sleep(0.1)
+    return True
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own loopback address
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def last_words(settings: Settings, name: str) -> str:
+    return "\n  ".join(list(logs(settings, name, 5, False))) or "it said nothing"
+
+
+def address(settings: Settings, service: str, port_name: str = "") -> str:
+    """A Service as `host:port` on the loopback; raises PipelineError where none, or no port of that name, is there."""
+    manifest = store(settings).get("Service", service)
+    if manifest is None:
+        raise PipelineError(f"no Service {service} is there: run the stage that makes it first")
+    behind = behind_service(settings, manifest)
+    for port in manifest["spec"]["ports"]:
+        if port_name in ("", port["name"]):
+            target = pods.port_number(behind["spec"]["template"]["spec"], port.get("targetPort", port["port"]))
+            if target != port["port"]:
+                raise PipelineError(
+                    f"Service {service} leads from port {port['port']} to {target}, and nothing forwards on this machine: "
+                    f"give both the same number"
+                )
+            return f"127.0.0.1:{port['port']}"
+    raise PipelineError(f'Service {service} has no port named "{port_name}"')
+
+
+def behind_service(settings: Settings, manifest: Manifest) -> Manifest:
+    """The Deployment whose pods a Service selects."""
+    wanted = manifest["spec"]["selector"].items()
+    for deployment in store(settings).all("Deployment"):
+        if wanted <= deployment["spec"]["template"]["metadata"]["labels"].items():
+            return deployment
+    raise PipelineError(f"Service {manifest['metadata']['name']} selects no Deployment that is there")
+
+
+def logs(settings: Settings, name: str, lines: int, follow: bool) -> Iterator[str]:
+    """The last lines of a component's log, then, with `follow`, each new one until Ctrl-C."""
+    path = settings.build / "logs" / f"{name}.log"
+    if not path.exists():
+        raise PipelineError(f"no log of {name} is there: {path}")
+    with path.open(errors="replace") as file:
+        yield from (line.rstrip("\n") for line in file.readlines()[-lines:])
+        while follow:
+            line = file.readline()
+            if line:
+                yield line.rstrip("\n")
+            else:
+                time.sleep(0.2)
+
+
+def status(settings: Settings) -> list[tuple[str, ...]]:
+    """A row for each object that runs: component, state, process, address."""
+    states, rows = Supervisor(settings.build).states(), []
+    for manifest in store(settings).all("Deployment"):
+        name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
+        state = states.get(name, {})
+        places = ", ".join(f"127.0.0.1:{port}" for port in pods.ports(pod))
+        words = state.get("description", "not running").replace("pid ", "process ")
+        rows.append((name, state.get("statename", "STOPPED").lower(), words, places))
+    return rows
+
+
+def recover(settings: Settings) -> int:
+    """End what a killed invoke or supervisor left running in this environment; how many processes there were."""
+    return Supervisor(settings.build).recover()
+
+
+def delete(settings: Settings, keep_models: bool = False) -> Steps:
+    """Stop every process of the environment, delete what was made for it, and show what is left."""
+    yield Call("stop the supervisor and all it keeps up", partial(stop_all, settings))
+    if not keep_models:
+        yield Call(f"delete the bucket {settings.bucket}", partial(delete_bucket, settings))
+    yield Call(f"delete {settings.build}", partial(delete_build, settings, keep_models))
+    left = yield Probe("what is left", partial(leftovers, settings, keep_models))
+    if left:
+        raise RunFailed("clean left behind: " + "; ".join(left))
+    kept = f", the models kept in {settings.bucket}" if keep_models else ", 0 files"
+    yield Result(f"nothing is left: 0 processes{kept}")
+
+
+def stop_all(settings: Settings, show: Say) -> None:
+    count = Supervisor(settings.build).stop() + end(marked(settings.build))
+    show(f"{count} processes ended")
+
+
+def delete_bucket(settings: Settings, show: Say) -> None:
+    from pipeline import storage
+
+    for line in storage.of(settings).delete():
+        show(line)
+
+
+def delete_build(settings: Settings, keep_models: bool, show: Say) -> None:
+    """Delete the build folder, but for the bucket in it where that is kept or was not ours to delete."""
+    bucket = Path(settings.bucket)
+    for path in sorted(settings.build.glob("*")):
+        if not (bucket.exists() and bucket.is_relative_to(path)):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    if settings.build.exists() and not any(settings.build.iterdir()):
+        settings.build.rmdir()
+
+
+def leftovers(settings: Settings, keep_models: bool) -> list[str]:
+    """What still runs or lies there of this environment, in words; empty when all is gone."""
+    running = [f"process {process.pid} ({process.name()})" for process in marked(settings.build)]
+    kept = Path(settings.bucket)
+    files = [str(path) for path in settings.build.rglob("*") if path.is_file() and not path.is_relative_to(kept)]
+    return running + files
+

@@ -1,0 +1,120 @@
+"""Jinja to manifests: rendered, parsed, labelled and written again in a form that every YAML reader agrees on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+import yaml
+
+from pipeline import images
+from pipeline.errors import PipelineError
+from pipeline.settings import ROOT, Settings
+
+TEMPLATES = ROOT / "templates"
+
+COMPONENTS = ("train", "serving", "service", "web-ui", "tensorboard")
+"""Every template, in the order in which the stages apply them."""
+
+MANAGED_BY = "kubeflow-mnist-pipeline"
+
+Manifest = dict[str, Any]
+
+
+class Plain(yaml.SafeDumper):
+    """Writes every string value in double quotes: PyYAML and kubectl differ on plain `1e3`, `y`, `0o17`."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+Plain.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
+
+
+def context(settings: Settings, tag: str) -> dict[str, Any]:
+    """What a template may name: the settings' sections and what follows from them."""
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    references = {name: images.reference(settings, name) for name in images.IMAGES}
+    derived = {"bucket": settings.bucket, "data_directory": settings.data_directory, "images": references}
+    return {**values, **derived, "tag": tag}
+
+
+def render(settings: Settings, component: str, tag: str) -> list[Manifest]:
+    """One component's manifests for an environment and a version tag.
+
+    Raises PipelineError naming the template's file and line for an undefined variable, a syntax error, or output
+    that is not a list of Kubernetes objects.
+    """
+    name = f"{component}.yaml.j2"
+    loader = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=False,  # noqa: S701
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    try:
+        text = loader.get_template(name).render(context(settings, tag))
+    except jinja2.TemplateSyntaxError as error:
+        raise PipelineError(f"templates/{name}:{error.lineno}: {error.message}") from None
+    except jinja2.UndefinedError as error:
+        line = line_in(error, name)
+        raise PipelineError(f"templates/{name}:{line}: {error.message}; every name must be a setting") from None
+    return [label(document, settings, component) for document in parse(text, name)]
+
+
+def line_in(error: BaseException, name: str) -> int:
+    """The template's line in a rendering error: Jinja puts its templates into the traceback."""
+    line, frame = 0, error.__traceback__
+    while frame:
+        if frame.tb_frame.f_code.co_filename.endswith(name):
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
+
+
+class Unique(yaml.SafeLoader):
+    """Refuses a key given twice: PyYAML and kubectl both keep the last one silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f'"{twice}" is given twice', node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def parse(text: str, name: str) -> list[Manifest]:
+    """The rendered text's documents; PipelineError where it is not YAML or not Kubernetes objects."""
+    try:
+        documents = [document for document in yaml.load_all(text, Unique) if document is not None]  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise PipelineError(f"templates/{name}, rendered line {line}: {error.problem}") from None
+    for document in documents:
+        if not isinstance(document, dict) or not {"apiVersion", "kind", "metadata"} <= document.keys():
+            raise PipelineError(f"templates/{name}: a document without apiVersion, kind and metadata")
+    return documents
+
+
+def label(manifest: Manifest, settings: Settings, component: str) -> Manifest:
+    """The same manifest with our labels, on itself and on the pods that it describes."""
+    labels = {
+        "app.kubernetes.io/name": component,
+        "app.kubernetes.io/part-of": settings.name,
+        "app.kubernetes.io/managed-by": MANAGED_BY,
+        "pipeline/environment": settings.environment,
+    }
+    for described in (manifest, *pod_templates(manifest)):
+        metadata = described.setdefault("metadata", {})
+        metadata["labels"] = {**metadata.get("labels", {}), **labels}
+    return manifest
+
+
+def pod_templates(manifest: Manifest) -> list[Manifest]:
+    """The pod templates inside a Deployment or a TFJob."""
+    if manifest["kind"] == "TFJob":
+        return [replica["template"] for replica in manifest["spec"]["tfReplicaSpecs"].values()]
+    return [manifest["spec"]["template"]] if manifest["kind"] == "Deployment" else []
+
+
+def dump(documents: list[Manifest]) -> str:
+    """The documents as YAML text that PyYAML, kubectl and a reader take for the same."""
+    return yaml.dump_all(documents, Dumper=Plain, sort_keys=False, width=10_000, explicit_start=True)

@@ -1,0 +1,91 @@
+"""Runs stages for a task: one at a time in an environment, with a summary and, after a failure, how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from invoke.context import Context
+
+from pipeline import clusters, lock, stages
+from pipeline.config import settings_of
+from pipeline.errors import PipelineError
+from pipeline.execution import Outcome, execute, rehearse, say
+from pipeline.processes import unwinding_on_sigterm
+from pipeline.settings import Settings
+
+
+@contextlib.contextmanager
+def alone(settings: Settings, task: str) -> Iterator[None]:
+    """Hold the environment; first end what a killed run left in it."""
+    with unwinding_on_sigterm(), lock.hold(settings.build, task):
+        left = clusters.of(settings).recover(settings)
+        if left:
+            say(f"ended {left} processes that an earlier run had left behind")
+        yield
+
+
+def up(c: Context, *names: str, **options: Any) -> None:
+    """Bring stages up in their order; a failure names the stage and the command to go on with."""
+    settings = settings_of(c)
+    if c.config.run.dry:
+        for name in names:
+            say(f"==> {name}")
+            rehearse(stages.stage(name).up(settings, **options))
+        return
+    with alone(settings, " ".join(names)):
+        outcomes = {}
+        for number, name in enumerate(names):
+            say(f"==> {name}")
+            try:
+                outcomes[name] = execute(stages.stage(name).up(settings, **options), settings.build)
+            except PipelineError as error:
+                raise type_of(error, f"{name}: {error.message}\n  go on with: {command(c, *names[number:])}") from None
+        summarise(c, outcomes)
+
+
+def type_of(error: PipelineError, message: str) -> PipelineError:
+    """The same error with more to say."""
+    error.message = message
+    error.args = (message,)
+    return error
+
+
+def command(c: Context, *names: str) -> str:
+    """The command line for these tasks in this environment, with the settings that were changed."""
+    chosen = c.config.pipeline
+    env = "" if chosen["environment"] == "local" and "INVOKE_ENV" not in os.environ else f"--env={chosen['environment']} "
+    return f"invoke {env}{''.join(f'--set {change} ' for change in chosen['set'])}{' '.join(names)}"
+
+
+NEXT = {
+    "deploy": ("build", "train"),
+    "build": ("train",),
+    "train": ("serve", "models", "logs train"),
+    "serve": ("ui", "predict"),
+    "ui": ("open", "predict", "models", "status", "logs serving", "clean"),
+}
+"""What people type after each stage."""
+
+
+def summarise(c: Context, outcomes: dict[str, Outcome]) -> None:
+    """A line for each stage, and the next commands."""
+    say("")
+    for name, outcome in outcomes.items():
+        say(f"{name:7} {outcome.seconds:6.1f} s  {outcome.text}")
+    last = list(outcomes)[-1]
+    say("\nNext: " + " · ".join(command(c, name) for name in NEXT[last]))
+
+
+def down(c: Context, keep_models: bool) -> None:
+    """Take the environment down, and print the proof that nothing is left."""
+    settings = settings_of(c)
+    if c.config.run.dry:
+        rehearse(stages.stage("deploy").down(settings, keep_models))
+        return
+    with alone(settings, "clean"):
+        say(f"==> clean {settings.environment}")
+        outcome = execute(stages.stage("deploy").down(settings, keep_models), settings.build)
+    say(f"\nclean   {outcome.seconds:6.1f} s  {outcome.text}")

@@ -1,0 +1,35 @@
+"""Train: a TFJob that makes a version, unless the newest was made from the same inputs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pipeline import versions
+from pipeline.commands import Call, Probe, Result, Steps, Unchanged
+from pipeline.errors import RunFailed
+from pipeline.settings import Settings
+from pipeline.stages import brought_up
+
+
+def up(settings: Settings, tag: str | None = None, force: bool = False) -> Steps:
+    look = partial(versions.choose, settings, tag, force)
+    run = yield Probe("which version this makes", look, versions.UNKNOWN)
+    if run.state == "done":
+        yield Unchanged(run.why)
+    else:
+        doing = "go on with" if run.state == "resume" else "make"
+        yield Call(f"{doing} version {run.tag}: {run.why}", lambda show: versions.record(settings, run))
+        yield from brought_up(settings, "train", tag=run.tag)
+    yield Result((yield Probe("its accuracy", partial(told, settings, run.tag), "version <tag>")))
+
+
+def told(settings: Settings, tag: str) -> str:
+    """The version's accuracy in words; raises RunFailed where the job ended well and left no version."""
+    version = next((one for one in versions.listed(settings) if one.tag == tag), None)
+    if version is None:
+        raise RunFailed(f"the job succeeded but left no whole version {tag} in {settings.bucket}/export")
+    metrics, data = version.card["metrics"], version.card["dataset"]
+    accuracy = f"version {tag}: {metrics['test_accuracy']:.2%} of {metrics['test_examples']:,} {data['name']} test images"
+    if data["stand_in"]:
+        accuracy += "; STAND-IN DATA, not MNIST: see `invoke models`"
+    return accuracy

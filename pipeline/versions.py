@@ -1,0 +1,153 @@
+"""The versions in a bucket: which are there, what each was made from, and what the next training would be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline import images, storage
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+
+SHAPING = ("model", "steps", "batch_size", "learning_rate", "optimizer", "schedule", "augment_pixels", "precision", "seed")
+"""The training settings that shape the weights; the others only say how often to save and how much to use."""
+
+FAR_FUTURE = 24 * 3600
+"""Seconds by which a version may be ahead of this machine's clock before one of the two must be wrong."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """An exported version: its tag, its model card, and the bytes that it takes."""
+
+    tag: str
+    card: dict[str, Any]
+    size: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `train` would do: make a new version, go on with an unfinished one, or nothing; and why."""
+
+    tag: str
+    state: Literal["new", "resume", "done"]
+    why: str
+
+
+UNKNOWN = Run("<tag>", "new", "not looked at")
+
+
+def listed(settings: Settings) -> list[Version]:
+    """Every whole version in the bucket, the newest first; one without a readable card is not whole."""
+    bucket, found = storage.of(settings), []
+    for tag in bucket.folders("export"):
+        text = bucket.read(f"export/{tag}/model_card.json") if tag.isdigit() else None
+        if text and bucket.read(f"export/{tag}/checksums.json"):
+            try:
+                found.append(Version(tag, json.loads(text), bucket.size(f"export/{tag}")))
+            except ValueError:
+                continue
+    return sorted(found, key=lambda version: int(version.tag), reverse=True)
+
+
+def newest(settings: Settings) -> Version | None:
+    return next(iter(listed(settings)), None)
+
+
+def inputs(settings: Settings) -> dict[str, str]:
+    """All that a version follows from, by name: equal inputs make an equal version."""
+    shaping = {f"training.{name}": str(getattr(settings.training, name)) for name in SHAPING}
+    given = {"trainer code": images.tag("train"), "data.dataset": settings.data.dataset, **shaping}
+    if settings.cluster.kind == "local" and settings.data.dataset != "digits":
+        given["MNIST_DIR"] = data_hash(os.environ.get("MNIST_DIR", ""))
+    return given
+
+
+def data_hash(place: str) -> str:
+    """Twelve digits of a hash over the MNIST files at a place, or why there is none."""
+    path = Path(place)
+    files = [path] if path.is_file() else sorted(path.glob("*-ubyte*")) if place and path.is_dir() else []
+    if not files:
+        return "no files" if place else "not set"
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def changes(before: dict[str, str], after: dict[str, str]) -> str:
+    """Which inputs differ, each with both values, in one line."""
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return ", ".join(f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names)
+
+
+def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
+    """The inputs that a run was started from; None where no record of it can be read."""
+    try:
+        return dict(json.loads(storage.of(settings).read(f"{tag}/run.json") or "null")["inputs"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def record(settings: Settings, run: Run) -> None:
+    """Write down what a run starts from, beside its checkpoints."""
+    started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings)}, indent=1)
+    storage.of(settings).write(f"{run.tag}/run.json", text)
+
+
+def choose(settings: Settings, tag: str | None = None, force: bool = False, now: float | None = None) -> Run:
+    """What the next training is; raises PipelineError for a tag that cannot be used."""
+    wanted, whole = inputs(settings), [version.tag for version in listed(settings)]
+    if tag is not None:
+        return named(settings, tag, wanted, whole)
+    if whole and not force:
+        difference = changes(recorded(settings, whole[0]) or {}, wanted)
+        if not difference:
+            return Run(whole[0], "done", f"version {whole[0]} was made from the same code, settings and data")
+    newest_whole = int(whole[0]) if whole else 0
+    for unfinished in reversed(tags(settings)):
+        if int(unfinished) > newest_whole and recorded(settings, unfinished) == wanted:
+            return Run(unfinished, "resume", f"run {unfinished} was begun from the same inputs and not finished")
+    why = "there is no version yet"
+    if whole:
+        why = changes(recorded(settings, whole[0]) or {}, wanted) or "--force was given"
+    return Run(next_tag(settings, time.time() if now is None else now), "new", why)
+
+
+def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]) -> Run:
+    """The run with this very tag: finished, to be resumed, or new; never one with other inputs."""
+    if not tag.isdigit() or len(tag) > 12 or tag.startswith("0"):
+        raise PipelineError(f'--tag={tag}: a tag is a Unix time such as {int(time.time())}')
+    before = recorded(settings, tag)
+    if before is not None and before != wanted:
+        raise PipelineError(
+            f"--tag={tag}: that run was begun with other inputs ({changes(before, wanted)}): set them back, or leave "
+            f"--tag out and a new version is made"
+        )
+    if tag in whole:
+        return Run(tag, "done", f"version {tag} is finished")
+    return Run(tag, "new" if before is None else "resume", "its tag was given")
+
+
+def tags(settings: Settings) -> list[str]:
+    """Every tag in use, by a run or by a version, in ascending order."""
+    bucket = storage.of(settings)
+    used = {name for name in (*bucket.folders(), *bucket.folders("export")) if name.isdigit()}
+    return sorted(used, key=int)
+
+
+def next_tag(settings: Settings, now: float) -> str:
+    """The Unix time, or last + 1 where the clock went back; refuses to follow a tag from the far future."""
+    last = int(tags(settings)[-1]) if tags(settings) else 0
+    if last > now + FAR_FUTURE:
+        raise PipelineError(
+            f"version {last} in {settings.bucket} is {(last - now) / 86400:.0f} days ahead of this machine's clock: "
+            f"set the clock right, or remove that version"
+        )
+    return str(max(int(now), last + 1))

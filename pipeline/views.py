@@ -1,0 +1,158 @@
+"""What the tasks that change nothing print: status, versions, predictions, addresses, logs, manifests."""
+
+from __future__ import annotations
+
+import json
+import time
+import webbrowser
+from collections.abc import Iterable, Sequence
+
+from invoke.context import Context
+
+from pipeline import client, clusters, lock, manifests, storage, versions
+from pipeline.config import settings_of
+from pipeline.errors import PipelineError
+from pipeline.execution import say, write
+from pipeline.settings import Settings
+
+PAGES = {"ui": "web-ui", "tensorboard": "tensorboard"}
+"""What `open` can show: the task that starts it, and its Service."""
+
+SHADES = " .:-=+*#%@"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows under a heading, columns aligned."""
+    every = [tuple(head), *(tuple(map(str, row)) for row in rows)]
+    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
+    for row in every:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def status(c: Context) -> None:
+    """What runs in the environment, which versions are there, and which the server has."""
+    settings = settings_of(c)
+    rows = clusters.of(settings).status(settings)
+    say(f"environment {settings.environment}, bucket {settings.bucket}")
+    if rows:
+        table(("component", "state", "process", "address"), rows)
+    else:
+        say("nothing runs: `invoke all` starts everything")
+    there = versions.listed(settings)
+    served = served_by(settings) if rows else {}
+    say(f"versions in the bucket: {', '.join(version.tag for version in there) or 'none'}")
+    say(f"versions in the server: {', '.join(f'{tag} {state}' for tag, state in served.items()) or 'none'}")
+
+
+def served_by(settings: Settings) -> dict[str, str]:
+    """The server's versions and states; empty where no server answers."""
+    try:
+        return client.versions(endpoint(settings, "http-tf-serving"), settings.serving.model_name)
+    except PipelineError:
+        return {}
+
+
+def endpoint(settings: Settings, port: str) -> str:
+    return clusters.of(settings).address(settings, f"{settings.serving.model_name}-service", port)
+
+
+def models(c: Context, as_json: bool = False) -> None:
+    """The versions in the bucket with what they reached, newest first."""
+    settings = settings_of(c)
+    there, served = versions.listed(settings), served_by(settings)
+    if as_json:
+        say(json.dumps([{**one.card, "size": one.size, "served": served.get(one.tag)} for one in there], indent=1))
+    elif not there:
+        say(f"no version is in {settings.bucket}/export yet: `invoke train` makes one")
+    else:
+        head = ("version", "made", "model", "steps", "test accuracy", "trained on", "seconds", "MB", "server")
+        table(head, [row(version, served) for version in there])
+        if any(version.card["dataset"]["stand_in"] for version in there):
+            say("\nSTAND-IN DATA: a version trained on digits has never seen MNIST; its accuracy is on its own held-out part.")
+
+
+def row(version: versions.Version, served: dict[str, str]) -> tuple[str, ...]:
+    card = version.card
+    accuracy = f"{card['metrics']['test_accuracy']:.2%} of {card['metrics']['test_examples']:,}"
+    return (version.tag, card["created"], card["model"], str(card["steps"]), accuracy, card["dataset"]["name"],
+            f"{card['durations']['total_s']:.1f}", f"{version.size / 1e6:.1f}", served.get(version.tag, "-"))  # fmt: skip
+
+
+def predict(c: Context, count: int = 10) -> None:
+    """Send test images through gRPC, print the first as text and what the server saw in each."""
+    settings = settings_of(c)
+    newest = versions.newest(settings)
+    packed = newest and storage.of(settings).read_bytes(f"export/{newest.tag}/assets.extra/test_images.zip")
+    if not packed:
+        raise PipelineError(f"no version with test images is in {settings.bucket}/export yet: `invoke train` makes one")
+    if not 1 <= count <= 500:
+        raise PipelineError(f"--count={count}: a version carries 500 test images; ask for 1 to 500")
+    chosen = client.images(packed, count)
+    answers = client.predict(endpoint(settings, "grpc-tf-serving"), settings.serving.model_name, [one for one, _ in chosen])
+    drawing(chosen[0][0])
+    right = [truth == digit for (_, truth), digit in zip(chosen, answers.digits, strict=True)]
+    rows = zip(chosen, answers.digits, answers.probabilities, right, strict=True)
+    table(("truth", "seen", "sure", ""), [(truth, seen, f"{sure:.1%}", "" if ok else "wrong") for (_, truth), seen, sure, ok in rows])
+    say(f"{sum(right)} of {len(right)} right, by version {answers.version}, in {answers.milliseconds:.1f} ms")
+
+
+def drawing(image: bytes) -> None:
+    """Print an image of 28x28 grey bytes in characters."""
+    for at in range(0, len(image), 28):
+        line = "".join(SHADES[value * len(SHADES) // 256] * 2 for value in image[at : at + 28]).rstrip()
+        if line:
+            say(line)
+
+
+def open_page(c: Context, page: str = "ui", browser: bool = True) -> None:
+    """Print a page's address, and show it in a browser where there is one."""
+    settings = settings_of(c)
+    if page not in PAGES:
+        raise PipelineError(f'there is no page "{page}": known are {", ".join(PAGES)}')
+    try:
+        url = f"http://{clusters.of(settings).address(settings, PAGES[page], '')}"
+    except PipelineError:
+        raise PipelineError(f"{page} is not up in {settings.environment}: `invoke {page}` starts it") from None
+    say(url)
+    if browser:
+        try:
+            webbrowser.get().open(url)
+        except webbrowser.Error:
+            say("no browser was found here: open that address yourself")
+
+
+def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = False) -> None:
+    """Print the end of a component's log; `train` is the newest job's."""
+    settings = settings_of(c)
+    name = named_log(settings, component)
+    try:
+        for line in clusters.of(settings).logs(settings, name, lines, follow):
+            say(line)
+    except BrokenPipeError:
+        return
+
+
+def named_log(settings: Settings, component: str) -> str:
+    """A component's log by the name it has in the cluster."""
+    if component == "train":
+        jobs = sorted((settings.build / "logs").glob("train-*-chief-0.log"))
+        if not jobs:
+            raise PipelineError("no training has run here: `invoke train` starts one")
+        return jobs[-1].stem
+    names = {"serving": f"{settings.serving.model_name}-serving", "ui": "web-ui", "tensorboard": "tensorboard"}
+    if component not in names:
+        raise PipelineError(f'there is no component "{component}": known are train, {", ".join(names)}')
+    return names[component]
+
+
+def render(c: Context, component: str = "", tag: str = "") -> None:
+    """Write the manifests to build/<environment>/ and say where."""
+    settings = settings_of(c)
+    if component and component not in manifests.COMPONENTS:
+        raise PipelineError(f'there is no component "{component}": known are {", ".join(manifests.COMPONENTS)}')
+    with lock.hold(settings.build, "render"):
+        for name in [component] if component else manifests.COMPONENTS:
+            path = settings.build / f"{name}.yaml"
+            write(path, manifests.dump(manifests.render(settings, name, tag or str(int(time.time())))))
+            say(str(path))
+

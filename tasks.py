@@ -1,0 +1,165 @@
+"""The Kubeflow tutorial, one command a stage.
+
+invoke all                              everything, on this machine: train, serve, and a page to try it
+invoke train --set training.steps=3000  one stage, with one setting changed
+invoke --env=staging render             the same manifests for another environment
+invoke clean                            takes down what was made here, and proves it
+"""
+
+from invoke import Context, task
+
+from pipeline import program
+
+program.adopt()
+
+
+@task
+def deploy(c: Context) -> None:
+    """Make the cluster and the bucket; here, folders."""
+    from pipeline.running import up
+
+    up(c, "deploy")
+
+
+@task(help={"check": "Also run the trainer for 20 steps on bundled digits."})
+def build(c: Context, check: bool = False) -> None:
+    """Build the images; here, their folders run as they are."""
+    from pipeline.running import up
+
+    up(c, "build", check=check)
+
+
+@task(help={"tag": "Version to make or to go on with: a Unix time.", "force": "Train even if nothing changed."})
+def train(c: Context, tag: str = "", force: bool = False) -> None:
+    """Train MNIST as a TFJob and export it as a version."""
+    from pipeline.running import up
+
+    up(c, "train", tag=tag or None, force=force)
+
+
+@task
+def serve(c: Context) -> None:
+    """Serve the newest version over gRPC and REST."""
+    from pipeline.running import up
+
+    up(c, "serve")
+
+
+@task
+def ui(c: Context) -> None:
+    """Put the web page in front of the model server."""
+    from pipeline.running import up
+
+    up(c, "ui")
+
+
+@task
+def all(c: Context) -> None:
+    """Run deploy, build, train, serve and ui."""
+    from pipeline.running import up
+    from pipeline.stages import STAGES
+
+    up(c, *STAGES)
+
+
+@task
+def status(c: Context) -> None:
+    """Show what runs, where, and which versions there are."""
+    from pipeline.views import status
+
+    status(c)
+
+
+@task(
+    positional=["component"],
+    help={
+        "component": "train, serving, ui or tensorboard.",
+        "lines": "How many of the last lines.",
+        "follow": "Go on with new lines until Ctrl-C.",
+    },
+)
+def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = False) -> None:
+    """Show a component's log: train, serving, ui or tensorboard."""
+    from pipeline.views import logs
+
+    logs(c, component, lines, follow)
+
+
+@task(help={"count": "How many test images to send, 1 to 500."})
+def predict(c: Context, count: int = 10) -> None:
+    """Send test images to the server and print the digits."""
+    from pipeline.views import predict
+
+    predict(c, count)
+
+
+@task(help={"json": "Print the whole model cards as JSON."})
+def models(c: Context, json: bool = False) -> None:
+    """List the versions with what each reached."""
+    from pipeline.views import models
+
+    models(c, json)
+
+
+@task(
+    name="open",
+    positional=["page"],
+    help={"page": "ui or tensorboard.", "browser": "Also show it in a browser."},
+)
+def open_page(c: Context, page: str = "ui", browser: bool = True) -> None:
+    """Print a page's address and show it in a browser."""
+    from pipeline.views import open_page
+
+    open_page(c, page, browser)
+
+
+@task
+def tensorboard(c: Context) -> None:
+    """Show the training curves of every run."""
+    from pipeline.running import up
+
+    up(c, "tensorboard")
+
+
+@task(
+    positional=["component"],
+    help={
+        "component": "train, serving, service, web-ui or tensorboard; all if left out.",
+        "tag": "Version tag to render with; now if left out.",
+    },
+)
+def render(c: Context, component: str = "", tag: str = "") -> None:
+    """Write the manifests to build/<environment>/."""
+    from pipeline.views import render
+
+    render(c, component, tag)
+
+
+@task(
+    positional=["component"],
+    help={
+        "component": "A group of settings such as training; all if left out.",
+        "diff": "Compare with this environment instead: --env=staging config --diff=production.",
+    },
+)
+def config(c: Context, component: str = "", diff: str = "") -> None:
+    """List settings: value, type, and file and line of origin."""
+    from pipeline.views import config
+
+    config(c, component, diff)
+
+
+@task(help={"keep-models": "Keep the bucket with its versions and checkpoints."})
+def clean(c: Context, keep_models: bool = False) -> None:
+    """Take down all that was made here, and prove it."""
+    from pipeline.running import down
+
+    down(c, keep_models)
+
+
+@task(help={"only": "A pytest expression: only tests that match it.", "fast": "Leave out tests that train or browse."})
+def test(c: Context, only: str = "", fast: bool = False) -> None:
+    """Run the tests; no cloud, no docker, no network needed."""
+    from pipeline.testing import run_tests
+
+    run_tests(only, fast)
