@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit, ParseError
-from invoke.parser import Argument
+from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.program import Program
 

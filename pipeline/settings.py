@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline import names
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where tasks.py, config/ and templates/ stand and build/ is made."""
@@ -14,6 +16,15 @@ PLACEHOLDER_PROJECT = "your-project-id"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
+Prefix = Annotated[str, AfterValidator(names.prefix)]
+Label = Annotated[str, AfterValidator(names.label)]
+Namespace = Annotated[str, AfterValidator(names.namespace)]
+ServiceName = Annotated[str, AfterValidator(names.service_name)]
+Host = Annotated[str, AfterValidator(names.host)]
+Image = Annotated[str, AfterValidator(names.image)]
+Cpu = Annotated[str, AfterValidator(names.cpu)]
+Memory = Annotated[str, AfterValidator(names.memory)]
+Line = Annotated[str, AfterValidator(names.line)]
 
 
 class Section(BaseModel):
@@ -24,31 +35,31 @@ class Section(BaseModel):
 
 class Cluster(Section):
     kind: Literal["gke", "local"]
-    namespace: str
+    namespace: Namespace
 
 
 class Gcp(Section):
-    project: str
-    region: str
-    zone: str
+    project: Annotated[str, AfterValidator(names.project_id)]
+    region: Annotated[str, AfterValidator(names.region)]
+    zone: Annotated[str, AfterValidator(names.zone)]
 
 
 class Storage(Section):
     kind: Literal["gcs", "folder"]
-    bucket: str | None
+    bucket: Line | None
 
 
 class Data(Section):
     dataset: Literal["mnist", "digits", "auto"]
-    directory: str | None
-    mirrors: tuple[str, ...]
+    directory: Line | None
+    mirrors: tuple[Annotated[str, AfterValidator(names.url)], ...]
 
 
 class Training(Section):
     model: Literal["cnn", "linear", "fast"]
     steps: Positive
     batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     optimizer: Literal["sgd", "nesterov", "adam"]
     schedule: Literal["constant", "one-cycle"]
     augment_pixels: Annotated[int, Field(ge=0, le=14)]
@@ -57,45 +68,45 @@ class Training(Section):
     checkpoint_every: Positive
     keep_checkpoints: Positive
     backoff_limit: Annotated[int, Field(ge=0)]
-    cpu: str
-    memory: str
+    cpu: Cpu
+    memory: Memory
 
 
 class Serving(Section):
-    model_name: str
-    address: str
+    model_name: ServiceName
+    address: Host
     grpc_port: Port
     rest_port: Port
     poll_seconds: Positive
     replicas: Positive
-    image: str
-    cpu: str
-    memory: str
+    image: Image
+    cpu: Cpu
+    memory: Memory
 
 
 class WebUi(Section):
-    bind: str
+    bind: Host
     port: Port
     service_port: Port
     service_type: Literal["ClusterIP", "LoadBalancer"]
     replicas: Positive
-    cpu: str
-    memory: str
+    cpu: Cpu
+    memory: Memory
 
 
 class TensorBoard(Section):
-    bind: str
+    bind: Host
     port: Port
     service_port: Port
-    cpu: str
-    memory: str
+    cpu: Cpu
+    memory: Memory
 
 
 class Settings(Section):
     """Everything one environment was given, and the names that follow from it."""
 
-    environment: str
-    name: str
+    environment: Label
+    name: Prefix
     protected: bool
     cluster: Cluster
     gcp: Gcp

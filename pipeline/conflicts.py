@@ -1,0 +1,63 @@
+"""What single settings cannot say about themselves: two that do not fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pipeline import names
+from pipeline.settings import Settings
+
+Conflict = tuple[str, str]
+"""The setting to change, by its dotted key, and the sentence about it."""
+
+
+def conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Every pair of settings that cannot both hold."""
+    yield from _zone(settings)
+    yield from _bucket(settings)
+    yield from _address(settings)
+    yield from _ports(settings)
+
+
+def _zone(settings: Settings) -> Iterator[Conflict]:
+    region, zone = settings.gcp.region, settings.gcp.zone
+    if zone.rpartition("-")[0] != region:
+        yield "gcp.zone", f'"{zone}" does not lie in gcp.region "{region}"; write one like {region}-c'
+
+
+def _bucket(settings: Settings) -> Iterator[Conflict]:
+    given = settings.storage.bucket
+    if settings.storage.kind == "gcs":
+        name = settings.bucket.removeprefix("gs://")
+        made = "" if given else " (made from gcp.project and name; write another)"
+        yield from _broken(names.bucket_name, "storage.bucket", given or name, made)
+    elif given is not None:
+        yield from _broken(names.line, "storage.bucket", given)
+
+
+def _address(settings: Settings) -> Iterator[Conflict]:
+    # On a cluster the first part of the address is the Service that we create.
+    if settings.cluster.kind != "local":
+        yield from _broken(names.service_name, "serving.address", settings.serving.address.split(".")[0])
+
+
+def _ports(settings: Settings) -> Iterator[Conflict]:
+    serving = [
+        ("serving.grpc_port", settings.serving.grpc_port),
+        ("serving.rest_port", settings.serving.rest_port),
+    ]
+    others = []
+    if settings.cluster.kind == "local":  # every component listens on this machine
+        others += [("web_ui.port", settings.web_ui.port), ("tensorboard.port", settings.tensorboard.port)]
+    seen: dict[int, str] = {}
+    for key, port in serving + others:
+        if port in seen:
+            yield key, f"{port} is {seen[port]} already; two servers cannot share a port"
+        seen.setdefault(port, key)
+
+
+def _broken(rule: Callable[[str], str], key: str, text: str, addition: str = "") -> Iterator[Conflict]:
+    try:
+        rule(text)
+    except ValueError as error:
+        yield key, f"{error}{addition}"

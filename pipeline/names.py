@@ -1,0 +1,194 @@
+"""Rules for names and quantities that Kubernetes and Google Cloud enforce, checked here before they do.
+
+Each rule takes a text and returns it, or raises ValueError with one sentence: what is wrong and what would be
+right. Sources: Kubernetes' documentation on object names and on resource quantities, Cloud Storage's "About
+buckets", Resource Manager's "Creating projects".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+MAX_LABEL = 63
+"""RFC 1123: what one part of a DNS name may hold, hence pods', Services' and labels' length."""
+
+CHIEF_SUFFIX = "-chief-0"
+"""What the training operator appends: `train-<tag>-chief-0` names a pod and a Service."""
+
+
+def label(text: str) -> str:
+    """An RFC 1123 label: the names of namespaces and environments."""
+    return _label(text, MAX_LABEL, r"[a-z0-9]", "a letter or digit")
+
+
+def service_name(text: str) -> str:
+    """A DNS-1035 label: what Services are called."""
+    return _label(text, MAX_LABEL, r"[a-z]", "a letter")
+
+
+def job_name(text: str) -> str:
+    """A TFJob's name: a DNS-1035 label that leaves room for `-chief-0`."""
+    return _label(
+        text, MAX_LABEL - len(CHIEF_SUFFIX), r"[a-z]", "a letter", f', for "{CHIEF_SUFFIX}" is appended'
+    )
+
+
+def prefix(text: str) -> str:
+    """The pipeline's name: the cluster (at most 40) and the registry (starts with a letter) are called so."""
+    return _label(text, 40, r"[a-z]", "a letter")
+
+
+def namespace(text: str) -> str:
+    """A namespace that is ours to use."""
+    if text.startswith("kube-"):
+        raise ValueError(
+            f"{quoted(text)} belongs to Kubernetes itself; choose one that does not start with kube-"
+        )
+    return label(text)
+
+
+def project_id(text: str) -> str:
+    """A Google Cloud project's id: 6 to 30 lower-case letters, digits and hyphens."""
+    if not text:
+        raise ValueError("is empty; write your Google Cloud project's id")
+    if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", text):
+        raise ValueError(
+            f"{quoted(text)} is not a project id: 6 to 30 lower-case letters, digits and hyphens, "
+            "a letter first, no hyphen last (the id, not the project's name or number)"
+        )
+    return text
+
+
+def region(text: str) -> str:
+    """A region such as us-central1."""
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)+[0-9]+", text):
+        raise ValueError(f"{quoted(text)} is not a region; they look like us-central1")
+    return text
+
+
+def zone(text: str) -> str:
+    """A zone such as us-central1-c."""
+    if not re.fullmatch(r"[a-z]+(-[a-z]+)+[0-9]+-[a-z]", text):
+        raise ValueError(f"{quoted(text)} is not a zone; they look like us-central1-c")
+    return text
+
+
+def bucket_name(text: str) -> str:
+    """A Cloud Storage bucket's name, without gs://."""
+    wrong = _bucket_problem(text)
+    if wrong:
+        raise ValueError(f"{quoted(text)} cannot name a bucket: {wrong}")
+    return text
+
+
+def _bucket_problem(text: str) -> str:
+    if text.startswith("gs://"):
+        return "leave gs:// away"
+    if not 3 <= len(text) <= MAX_LABEL:
+        return f"it has {len(text)} characters, 3 to {MAX_LABEL} are allowed"
+    if not re.fullmatch(r"[a-z0-9._-]*", text):
+        return "only lower-case letters, digits, - _ and . are allowed"
+    if not re.fullmatch(r"[a-z0-9].*[a-z0-9]", text):
+        return "it must begin and end with a letter or digit"
+    if re.search(r"\.\.|\.-|-\.", text):
+        return "a dot stands between letters or digits"
+    if re.fullmatch(r"[0-9]+(\.[0-9]+){3}", text):
+        return "it looks like an IP address"
+    if text.startswith("goog"):
+        return "goog… is Google's own"
+    if "google" in text.translate(str.maketrans("013", "ole")):
+        return 'it must not contain "google" or a look-alike'
+    return ""
+
+
+def cpu(text: str) -> str:
+    """A Kubernetes CPU quantity: 2, 0.5, 250m."""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]{1,3})?|[0-9]+m", text):
+        raise ValueError(f"{quoted(text)} is not a number of CPUs; write 2, 0.5 or 250m")
+    if not float(text.removesuffix("m")):
+        raise ValueError(f"{quoted(text)} CPUs are none; write at least 1m")
+    return text
+
+
+_BYTES = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+
+
+def memory(text: str) -> str:
+    """A Kubernetes memory quantity: 512Mi, 4Gi. Less than 1 Mi is a forgotten unit."""
+    parts = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([kMGT]|[KMGT]i)?", text)
+    if not parts:
+        raise ValueError(f"{quoted(text)} is not an amount of memory; write 512Mi or 4Gi")
+    if float(parts[1]) * _BYTES[parts[2] or ""] < 2**20:
+        raise ValueError(f"{quoted(text)} is less than 1Mi of memory; write 512Mi or 4Gi")
+    return text
+
+
+def image(text: str) -> str:
+    """A container image: [registry[:port]/]path[:tag][@sha256:…]."""
+    host = r"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?"
+    path = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+    if not re.fullmatch(
+        rf"{host}{path}(?:/{path})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", text, re.ASCII
+    ):
+        raise ValueError(f"{quoted(text)} is not an image; write one like tensorflow/serving:2.20.0")
+    return text
+
+
+def host(text: str) -> str:
+    """An IP address or a DNS name of RFC 1123 labels."""
+    try:
+        return str(ipaddress.ip_address(text)) and text
+    except ValueError:
+        parts = text.split(".")
+    if len(text) > 253 or re.fullmatch(r"[0-9.]+", text) or not all(_is_label(part) for part in parts):
+        raise ValueError(f"{quoted(text)} is neither an IP address nor a host name; write no port or scheme")
+    return text
+
+
+def url(text: str) -> str:
+    """The http(s) address of a folder: files' names are appended to it."""
+    if (
+        not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s,?#]*)?", text, re.ASCII)
+        or not text.isprintable()
+    ):
+        raise ValueError(f"{quoted(text)} is not an address; write one like https://example.org/mnist/")
+    return text
+
+
+def line(text: str) -> str:
+    """Text on one line that is not blank: paths."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{quoted(text)} is blank or holds what cannot be printed; write one line of text")
+    return text
+
+
+def quoted(text: str) -> str:
+    """The text as an error shows it: in quotes, escapes visible, shortened where it is long."""
+    shown = text if len(text) <= 70 else f"{text[:70]}…"
+    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + '"'
+
+
+def _is_label(text: str) -> bool:
+    return bool(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", text))
+
+
+def _label(text: str, longest: int, first: str, beginning: str, reason: str = "") -> str:
+    if len(text) > longest:
+        raise ValueError(f"{quoted(text)} has {len(text)} characters; at most {longest} are allowed{reason}")
+    if not re.fullmatch(rf"{first}([a-z0-9-]*[a-z0-9])?", text):
+        raise ValueError(
+            f"{quoted(text)} cannot be a name here: lower-case letters, digits and hyphens, "
+            f"{beginning} first, no hyphen last"
+        )
+    return text
