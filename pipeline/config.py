@@ -53,10 +53,15 @@ def settings_of(c: Context) -> Settings:
 
 def loaded_of(c: Context) -> Loaded:
     """As `settings_of`, with the origins."""
+    return _cached(*chosen_of(c))
+
+
+def chosen_of(c: Context) -> tuple[str, tuple[str, ...]]:
+    """The environment and the changes that the command line asked for."""
     chosen = c.config.get(program.CHOSEN)
     if chosen is None:  # fab, or a context made by hand
-        return _cached(program.ambient_environment()[0], ())
-    return _cached(chosen["environment"], tuple(chosen["set"]))
+        return program.ambient_environment()[0], ()
+    return chosen["environment"], tuple(chosen["set"])
 
 
 @lru_cache

@@ -32,7 +32,7 @@ def _bucket(settings: Settings) -> Iterator[Conflict]:
         made = "" if given else " (made from gcp.project and name; write another)"
         yield from _broken(names.bucket_name, "storage.bucket", given or name, made)
     elif given is not None:
-        yield from _broken(names.line, "storage.bucket", given)
+        yield from _broken(names.text, "storage.bucket", given)
 
 
 def _address(settings: Settings) -> Iterator[Conflict]:

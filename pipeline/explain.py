@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pipeline import yamlfile
-from pipeline.names import quoted
+from pipeline.names import quoted, text
 from pipeline.settings import Section, Settings
 
 
@@ -68,17 +68,17 @@ def kind_of(field: FieldInfo) -> str:
     return _kind(field.annotation, field.metadata)
 
 
-def typed(text: str, field: FieldInfo) -> Any:
-    """The value that `--set key=text` means; ValueError where YAML readers would differ on it."""
+def typed(written: str, field: FieldInfo) -> Any:
+    """The value that `--set key=written` means; ValueError where YAML readers would differ on it."""
     parts = _parts(field.annotation)
-    if text == "null" and type(None) in parts:
+    if written == "null" and type(None) in parts:
         return None
     if any(get_origin(part) is tuple for part in parts):
-        items = text.removeprefix("[").removesuffix("]").split(",")
+        items = written.removeprefix("[").removesuffix("]").split(",")
         return tuple(_unquoted(item.strip()) for item in items if item.strip())
     if any(part is str or get_origin(part) is Literal for part in parts):
-        return _unquoted(text)
-    return yamlfile.plain(text)
+        return _unquoted(written)
+    return yamlfile.plain(written)
 
 
 def choices(annotation: Any) -> list[str]:
@@ -96,9 +96,9 @@ def _parts(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _unquoted(text: str) -> str:
-    quotes = len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
-    return text[1:-1] if quotes else text
+def _unquoted(written: str) -> str:
+    quotes = len(written) >= 2 and written[0] == written[-1] and written[0] in "\"'"
+    return written[1:-1] if quotes else written
 
 
 def _kind(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -128,7 +128,7 @@ def _limits(metadata: Iterable[Any]) -> str:
                 words.append(f"to {limit}")
             case Lt(lt=limit):
                 words.append(f"below {limit}")
-            case AfterValidator(func=rule):
+            case AfterValidator(func=rule) if rule is not text:
                 words.append(f"({rule.__name__.replace('_', ' ')})")
     return "".join(f" {word}" for word in words)
 

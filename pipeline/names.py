@@ -51,7 +51,7 @@ def namespace(text: str) -> str:
 def project_id(text: str) -> str:
     """A Google Cloud project's id: 6 to 30 lower-case letters, digits and hyphens."""
     if not text:
-        raise ValueError("is empty; write your Google Cloud project's id")
+        raise ValueError("empty; write your Google Cloud project's id")
     if not re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", text):
         raise ValueError(
             f"{quoted(text)} is not a project id: 6 to 30 lower-case letters, digits and hyphens, "
@@ -166,11 +166,11 @@ def url(text: str) -> str:
     return text
 
 
-def line(text: str) -> str:
+def text(value: str) -> str:
     """Text on one line that is not blank: paths."""
-    if not text.strip() or not text.isprintable():
-        raise ValueError(f"{quoted(text)} is blank or holds what cannot be printed; write one line of text")
-    return text
+    if not value.strip() or not value.isprintable():
+        raise ValueError(f"{quoted(value)} is blank or holds what cannot be printed; write one line of text")
+    return value
 
 
 def quoted(text: str) -> str:

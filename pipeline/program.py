@@ -47,7 +47,7 @@ def adopt() -> None:
 
 def environments(config: Path = CONFIG) -> list[str]:
     """The known environments: every YAML file beside base.yaml, by name."""
-    return sorted(path.stem for path in config.glob("*.yaml") if path.stem != "base")
+    return sorted(path.stem for path in config.glob("[!.]*.yaml") if path.stem != "base")
 
 
 def check_environment(name: str, origin: str = "", config: Path = CONFIG) -> str:

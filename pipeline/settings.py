@@ -24,7 +24,7 @@ Host = Annotated[str, AfterValidator(names.host)]
 Image = Annotated[str, AfterValidator(names.image)]
 Cpu = Annotated[str, AfterValidator(names.cpu)]
 Memory = Annotated[str, AfterValidator(names.memory)]
-Line = Annotated[str, AfterValidator(names.line)]
+Text = Annotated[str, AfterValidator(names.text)]
 
 
 class Section(BaseModel):
@@ -46,12 +46,12 @@ class Gcp(Section):
 
 class Storage(Section):
     kind: Literal["gcs", "folder"]
-    bucket: Line | None
+    bucket: Text | None
 
 
 class Data(Section):
     dataset: Literal["mnist", "digits", "auto"]
-    directory: Line | None
+    directory: Text | None
     mirrors: tuple[Annotated[str, AfterValidator(names.url)], ...]
 
 
