@@ -1,0 +1,172 @@
+"""What the UI's tests share: test images, a model server in this process, and the UI as a real process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from webui.client import Predictor
+
+from tests.web_ui.model_server import Behaviour, serve
+
+WEB_UI = Path(__file__).resolve().parents[2] / "web-ui"
+
+
+def images_zip(count: int = 12, dataset: str = "mnist", stand_in: bool = False) -> bytes:
+    """A test_images.zip of `count` images; image i shows a stripe and has the label i modulo 10."""
+    images = b"".join(
+        bytes((row * 9 + i) % 256 for row in range(28) for _ in range(28)) for i in range(count)
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.idx", struct.pack(">IIII", 2051, count, 28, 28) + images)
+        archive.writestr("labels.idx", struct.pack(">II", 2049, count) + bytes(i % 10 for i in range(count)))
+        archive.writestr("source.json", json.dumps({"dataset": dataset, "stand_in": stand_in}))
+    return packed.getvalue()
+
+
+def publish(base: Path, version: int | str, stand_in: bool = False, count: int = 12) -> None:
+    """Put a version with card and test images below `base`, as the trainer does."""
+    extra = base / str(version) / "assets.extra"
+    extra.mkdir(parents=True)
+    name = "digits" if stand_in else "mnist"
+    (extra / "test_images.zip").write_bytes(images_zip(count, name, stand_in))
+    card = {"tag": str(version), "dataset": {"name": name, "stand_in": stand_in}}
+    (base / str(version) / "model_card.json").write_text(json.dumps(card))
+
+
+@pytest.fixture
+def behaviour() -> Behaviour:
+    return Behaviour()
+
+
+@pytest.fixture
+def model_port(behaviour: Behaviour) -> Iterator[int]:
+    """The port of a model server that does what `behaviour` says."""
+    server, port = serve(behaviour)
+    yield port
+    server.stop(0).wait()
+
+
+@pytest.fixture
+def predictor() -> Iterator[Predictor]:
+    made = Predictor(deadline_s=2.0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A base path with one version, the one that the model server says it serves."""
+    publish(tmp_path / "export", 1763900000)
+    return tmp_path / "export"
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@dataclass
+class Ui:
+    """A running UI: its address, its gunicorn master, and what it wrote."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    started_in_s: float
+
+    def get(self, path: str = "/", timeout: float = 15) -> tuple[int, str]:
+        """Status and text of a GET."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=timeout) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def worker(self) -> psutil.Process:
+        (worker,) = psutil.Process(self.process.pid).children()
+        return worker
+
+
+def environment(**variables: object) -> dict[str, str]:
+    """This process's environment without what would reach the UI by accident, plus `variables`."""
+    ours = ("MODEL_", "TEST_IMAGES", "ALLOWED_", "GUNICORN_", "STORAGE_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {name: str(value) for name, value in variables.items()}
+
+
+@contextlib.contextmanager
+def running_ui(log: Path, **variables: object) -> Iterator[Ui]:
+    """Start the UI by the very command of the manifest; end it, and see that nothing of it is left."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}", "webui:create_app()"]
+    began = time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=WEB_UI, env=environment(**variables), stdout=out, stderr=out)
+    ui = Ui(f"http://127.0.0.1:{port}", process, log, 0.0)
+    try:
+        wait_until(lambda: answers(ui), 20, lambda: f"the UI did not start: {log.read_text()}")
+        ui.started_in_s = time.monotonic() - began
+        yield ui
+    finally:
+        if process.poll() is None:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the master to stop, and see its whole family gone; what stays is killed and fails the test."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    finally:
+        left = psutil.wait_procs(family, timeout=5)[1]
+        for orphan in left:
+            orphan.kill()
+    assert left == []
+
+
+def answers(ui: Ui) -> bool:
+    try:
+        return ui.get("/healthz", timeout=5)[0] == 200
+    except OSError:
+        return False
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:
+    """Ask every 20 ms; fail with the given words when the time is over."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, otherwise()
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def ui(tmp_path: Path, base: Path, model_port: int) -> Iterator[Ui]:
+    """The UI as a process, connected to the model server of this test."""
+    with running_ui(
+        tmp_path / "ui.log",
+        MODEL_SERVER_ADDRESS="127.0.0.1",
+        MODEL_SERVER_PORT=model_port,
+        MODEL_BASE_PATH=base,
+    ) as started:
+        yield started

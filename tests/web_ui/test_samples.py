@@ -1,0 +1,139 @@
+"""Test images: reading the trainer's zip, refusing a wrong one, and following the newest version."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from webui.problems import NotReady
+from webui.samples import PATH, Gallery, Samples, unpack
+from webui.storage import Folder
+
+from tests.web_ui.conftest import images_zip, publish
+
+SMALL = images_zip(2)
+
+
+def test_images_and_labels_are_read_in_order() -> None:
+    samples = unpack(images_zip(12, "digits", stand_in=True))
+    assert (len(samples), samples.dataset, samples.stand_in) == (12, "digits", True)
+    assert samples.labels == bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
+    assert samples.images[784:812] == bytes([1] * 28)  # image 1 begins with a row of ones
+
+
+def test_every_image_is_shown_some_time_with_its_own_truth() -> None:
+    samples = unpack(images_zip(12))
+    shown = {
+        (sample.index, sample.truth, sample.pixels[0]) for sample in (samples.pick() for _ in range(600))
+    }
+    assert shown == {(i, i % 10, i) for i in range(12)}
+
+
+def test_another_image_is_never_the_same_one() -> None:
+    samples = unpack(images_zip(3))
+    assert {samples.pick(after=1).index for _ in range(200)} == {0, 2}
+
+
+def test_a_set_of_one_image_shows_it_again() -> None:
+    assert unpack(images_zip(1)).pick(after=0).index == 0
+
+
+@given(st.integers(-(10**6), 10**6))
+def test_any_after_gives_an_image_of_the_set(after: int) -> None:
+    assert 0 <= unpack(SMALL).pick(after).index < 2
+
+
+def rezip(**members: bytes | None) -> bytes:
+    """The small archive with members replaced, or left out (None)."""
+    packed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(SMALL)) as good,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name in good.namelist():
+            content = members.get(name.partition(".")[0], good.read(name))
+            if content is not None:
+                archive.writestr(name, content)
+    return packed.getvalue()
+
+
+LABELS = struct.pack(">II", 2049, 2) + bytes([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("packed", "says"),
+    [
+        (b"", "no zip"),
+        (SMALL[:-30], "no zip"),
+        (rezip(labels=None), "no zip with images.idx, labels.idx"),
+        (rezip(images=b""), "does not hold 2 images"),
+        (rezip(images=struct.pack(">IIII", 2051, 2, 28, 28) + bytes(783)), "does not hold 2 images"),
+        (rezip(images=struct.pack(">IIII", 2050, 2, 28, 28) + bytes(1568)), "does not hold 2 images"),
+        (rezip(images=struct.pack(">IIII", 2051, 2, 14, 56) + bytes(1568)), "does not hold 2 images"),
+        (rezip(labels=struct.pack(">II", 2051, 2) + bytes(2)), "labels.idx has a wrong header"),
+        (rezip(labels=struct.pack(">II", 2049, 3) + bytes(2)), "labels.idx has a wrong header"),
+        (rezip(labels=struct.pack(">II", 2049, 0)), "labels.idx has a wrong header"),
+        (rezip(labels=LABELS[:-1] + b"\x0a"), "something else than digits"),
+        (rezip(source=b"{"), "source.json is no JSON"),
+        (rezip(source=b"[]"), "does not name a dataset"),
+        (rezip(source=b"\xff"), "source.json is no JSON"),
+    ],
+)
+def test_fault_72_a_wrong_archive_is_refused_in_one_sentence(packed: bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        unpack(packed)
+
+
+def test_fault_74_a_member_that_unpacks_to_too_much_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"images\.idx is larger than"):
+        unpack(rezip(images=bytes(20_000_000)))
+
+
+@given(st.integers(0, len(SMALL) - 1), st.integers(1, 255))
+def test_a_flipped_byte_gives_the_images_or_a_value_error(at: int, flip: int) -> None:
+    broken = SMALL[:at] + bytes([SMALL[at] ^ flip]) + SMALL[at + 1 :]
+    with contextlib.suppress(ValueError):
+        assert isinstance(unpack(broken), Samples)
+
+
+def test_without_a_trained_model_the_gallery_says_train_first(tmp_path: Path) -> None:
+    for versions in (None, Folder(tmp_path / "never-made"), Folder(tmp_path)):
+        with pytest.raises(NotReady, match="no test images yet: train a model first"):
+            Gallery(versions).samples()
+
+
+def test_the_newest_version_is_shown_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    publish(tmp_path, 9, count=3)
+    gallery = Gallery(Folder(tmp_path))
+    assert len(gallery.samples()) == 3
+    publish(tmp_path, 10, count=4)
+    publish(tmp_path, "11.partial-77", count=5)
+    assert len(gallery.samples()) == 4
+
+
+def test_a_version_is_read_once(tmp_path: Path) -> None:
+    publish(tmp_path, 9)
+    gallery = Gallery(Folder(tmp_path))
+    first = gallery.samples()
+    (tmp_path / "9" / PATH).write_bytes(b"no longer a zip")
+    assert gallery.samples() is first
+
+
+def test_a_file_baked_into_the_image_wins_over_the_versions(tmp_path: Path) -> None:
+    publish(tmp_path, 9, count=3)
+    (tmp_path / "baked.zip").write_bytes(images_zip(7))
+    assert len(Gallery(Folder(tmp_path), tmp_path / "baked.zip").samples()) == 7
+
+
+@pytest.mark.parametrize("content", [None, b"noise"], ids=["missing", "no zip"])
+def test_a_baked_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "baked.zip").write_bytes(content)
+    with pytest.raises(NotReady, match="cannot be read"):
+        Gallery(None, tmp_path / "baked.zip").samples()

@@ -1,0 +1,97 @@
+"""Asks model servers for digits over gRPC: one channel a server, every call with a deadline."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+
+import grpc
+
+from webui import problems, serving_api
+from webui.servers import Server
+from webui.serving_api import Prediction
+
+log = logging.getLogger("webui.client")
+
+_CHANNEL_OPTIONS = (
+    ("grpc.enable_http_proxy", 0),  # a model server is a neighbour; never send it through https_proxy
+    ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups beside the address
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),  # also the limit of one attempt to connect
+    ("grpc.max_reconnect_backoff_ms", 1000),  # a server that is back is found within about a second
+    ("grpc.keepalive_time_ms", 3000),  # while a call waits: a peer that vanished shows before the deadline
+    ("grpc.keepalive_timeout_ms", 1000),
+    ("grpc.max_receive_message_length", 1 << 20),  # an answer is about 200 bytes
+)
+
+
+class Predictor:
+    """Asks for predictions, from any thread. Channels open at the first call, so after gunicorn's fork."""
+
+    def __init__(self, deadline_s: float = 5.0, most_at_once: int = 48) -> None:
+        """`deadline_s`: seconds for one call. `most_at_once`: calls in flight; more are refused at once, so
+        that a server that hangs cannot take every thread of this process, /healthz among them."""
+        self._deadline_s = deadline_s
+        self._slots = threading.BoundedSemaphore(most_at_once)
+        self._channels: dict[Server, grpc.Channel] = {}
+        self._lock = threading.Lock()
+
+    def predict(self, server: Server, model: str, image: bytes | Sequence[float]) -> Prediction:
+        """Ask `server` what digit `image` is (784 bytes 0–255, or floats 0–1); or raise a Problem."""
+        message = serving_api.request(model, image).SerializeToString()
+        if not self._slots.acquire(blocking=False):
+            raise problems.NotReady("Too many predictions are waiting already; try again shortly.")
+        try:
+            started = time.perf_counter()
+            answer = self._call(server)(message, timeout=self._deadline_s)
+            latency_ms = (time.perf_counter() - started) * 1000
+        except grpc.RpcError as error:
+            raise self._problem(error, server, model) from error
+        finally:
+            self._slots.release()
+        try:
+            return serving_api.prediction(answer, latency_ms)
+        except ValueError as error:
+            raise problems.BadAnswer(f"The model at {server} answered, but {error}.") from error
+
+    def close(self) -> None:
+        """Close every channel; a later call opens a new one."""
+        with self._lock:
+            while self._channels:
+                self._channels.popitem()[1].close()
+
+    def _call(self, server: Server) -> grpc.UnaryUnaryMultiCallable:
+        with self._lock:
+            if server not in self._channels:
+                self._channels[server] = grpc.insecure_channel(server.target, options=_CHANNEL_OPTIONS)
+            # Bytes in, bytes out: gRPC logs a traceback when a deserializer of its own fails.
+            return self._channels[server].unary_unary(serving_api.PREDICT)
+
+    def _problem(self, error: grpc.RpcError, server: Server, model: str) -> problems.Problem:
+        """The sentence for a failed call; the server's own words go to the log, on one line."""
+        code, details = error.code(), " ".join((error.details() or "").split())
+        log.warning("predict at %s, model %r: %s: %.300s", server, model, code.name, details)
+        match code:
+            case grpc.StatusCode.UNAVAILABLE:
+                return problems.ServerDown(
+                    f"No model server answers at {server}. Is it running? This page finds it again by itself."
+                )
+            case grpc.StatusCode.DEADLINE_EXCEEDED:
+                return problems.TooSlow(
+                    f"The model server at {server} gave no answer within {self._deadline_s:g} seconds."
+                )
+            case grpc.StatusCode.NOT_FOUND:
+                return problems.UnknownModel(
+                    f"The server at {server} serves no model “{model}”, or not yet.", "name"
+                )
+            case grpc.StatusCode.INVALID_ARGUMENT:
+                return problems.BadAnswer(
+                    f"The model “{model}” at {server} does not take a 28×28 image of a digit as its input x."
+                )
+            case grpc.StatusCode.RESOURCE_EXHAUSTED:
+                return problems.NotReady(f"The model server at {server} is too busy; try again shortly.")
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return problems.BadAnswer(f"What answers at {server} is no TensorFlow model server.")
+        return problems.BadAnswer(f"The model server at {server} failed ({code.name}); its log says why.")
