@@ -1,0 +1,150 @@
+"""One JSON value to one tensor, with the checks and the words of tensorflow_serving/util/json_tensor.cc."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from serving.errors import Code, ServingError, invalid
+from serving.messages import DataType, TensorProto
+from serving.tensors import DTYPES, name_of
+
+_MAX_RANK = 254  # tensorflow/core/framework/tensor_shape.h
+_SHOWN = 200  # characters of a value that an error repeats; TensorFlow Serving repeats all of it
+
+
+def dense_shape(value: object) -> list[int]:
+    """The shape that the first element at every level gives; [] for anything that is no list."""
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return shape
+
+
+def flat_values(value: object, dtype: int) -> tuple[list[int], list]:
+    """Shape and values of nested lists; ServingError INVALID_ARGUMENT where they are ragged or mistyped."""
+    if dtype not in _CHECKS:
+        raise ServingError(
+            Code.UNIMPLEMENTED, f"Conversion of JSON Value: {show(value)} to type: {name_of(dtype)}"
+        )
+    shape = dense_shape(value)
+    if len(shape) > _MAX_RANK:
+        raise invalid(f"JSON Value: {show(value)} has {len(shape)} dimensions, a tensor at most {_MAX_RANK}")
+    values: list = []
+    _fill(value, 0, shape, _CHECKS[dtype], dtype, values)
+    return shape, values
+
+
+def tensor(shape: list[int], values: list, dtype: int) -> TensorProto:
+    """The tensor of this shape, values in row-major order."""
+    result = TensorProto(dtype=dtype)
+    for size in shape:
+        result.tensor_shape.dim.add().size = size
+    if dtype == DataType.DT_STRING:
+        result.string_val.extend(values)
+    else:
+        result.tensor_content = np.array(values, DTYPES[dtype]).tobytes()
+    return result
+
+
+def show(value: object) -> str:
+    """The value as JSON, cut short when it is long."""
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "…"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def is_base64(value: object) -> bool:
+    """Whether this is `{"b64": "…"}`, the form that bytes take in JSON."""
+    return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
+
+
+def _fill(value: object, level: int, shape: list[int], check: Callable, dtype: int, values: list) -> None:
+    if not isinstance(value, list):
+        if level != len(shape):
+            raise invalid(
+                f"JSON Value: {show(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"Expected at level: {len(shape)}"
+            )
+        values.append(check(value, dtype))
+        return
+    if level >= len(shape):
+        raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+    if len(value) != shape[level]:
+        raise invalid(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} "
+            f"expected size: {shape[level]}"
+        )
+    for one in value:
+        _fill(one, level + 1, shape, check, dtype, values)
+
+
+def _mistyped(value: object, dtype: int) -> ServingError:
+    kinds = {type(None): "Null", bool: str(value), dict: "Object", list: "Array", str: "String"}
+    kind = kinds.get(type(value), "Number")
+    return invalid(f"JSON Value: {show(value)} Type: {kind} is not of expected type: {name_of(dtype)}")
+
+
+def _float(value: object, dtype: int) -> float:
+    if type(value) not in (int, float):
+        raise _mistyped(value, dtype)
+    info = np.finfo(DTYPES[dtype])
+    most = (1 << (info.nmant + 1)) - 1 if type(value) is int else float(info.max)
+    if abs(value) > most and math.isfinite(value):
+        raise invalid(
+            f"Cannot convert JSON value: {show(value)} to {name_of(dtype)} without loss of precision."
+        )
+    return value
+
+
+def _int(value: object, dtype: int) -> int:
+    info = np.iinfo(DTYPES[dtype])
+    if type(value) is not int or not info.min <= value <= info.max:
+        raise _mistyped(value, dtype)
+    return value
+
+
+def _bool(value: object, dtype: int) -> bool:
+    if type(value) is not bool:
+        raise _mistyped(value, dtype)
+    return value
+
+
+def _string(value: object, dtype: int) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, dict):
+        raise _mistyped(value, dtype)
+    if not is_base64(value):
+        raise invalid(f"JSON Value: {show(value)} not formatted correctly for base64 data")
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except binascii.Error as error:
+        raise invalid("Unable to base64 decode") from error
+
+
+_CHECKS: dict[int, Callable] = {
+    DataType.DT_FLOAT: _float,
+    DataType.DT_DOUBLE: _float,
+    DataType.DT_STRING: _string,
+    DataType.DT_BOOL: _bool,
+} | dict.fromkeys(
+    (
+        DataType.DT_INT32,
+        DataType.DT_INT16,
+        DataType.DT_INT8,
+        DataType.DT_UINT8,
+        DataType.DT_INT64,
+        DataType.DT_UINT32,
+        DataType.DT_UINT64,
+    ),
+    _int,
+)

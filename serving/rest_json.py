@@ -1,0 +1,196 @@
+"""Predict requests and answers as JSON, in row and column format (tensorflow_serving/util/json_tensor.cc)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from serving.errors import ServingError, invalid
+from serving.json_tensors import flat_values, is_base64, show, tensor
+from serving.messages import ModelSpec, PredictRequest, PredictResponse, TensorInfo, TensorProto
+from serving.tensors import to_array
+
+Infos = Mapping[str, TensorInfo]
+
+
+def parse_predict(
+    body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], Infos]
+) -> tuple[PredictRequest, bool]:
+    """The request in a POSTed body, and whether it is rows (`instances`) rather than columns (`inputs`).
+
+    `infos_of` tells the inputs of the signature that the body names. ServingError INVALID_ARGUMENT otherwise.
+    """
+    document = _document(body)
+    request = PredictRequest(model_spec=spec)
+    signature = document.get("signature_name", "")
+    if not isinstance(signature, str):
+        raise invalid(
+            f"JSON Value: {show(document)} not formatted correctly. "
+            "'signature_name' key must be a string value."
+        )
+    request.model_spec.signature_name = signature
+    infos = infos_of(request.model_spec)
+    if not infos:
+        raise invalid(f"Failed to get input map for signature: {signature or 'DEFAULT'}")
+    row = _is_row(document)
+    tensors = _from_rows(document["instances"], infos) if row else _from_columns(document["inputs"], infos)
+    for alias, one in tensors.items():
+        request.inputs[alias].CopyFrom(one)
+    return request, row
+
+
+def dump_predict(response: PredictResponse, row: bool) -> str:
+    """`predictions`, an item an instance, or `outputs`, a tensor a name; a lone output goes unnamed."""
+    outputs = {alias: _values(alias, one) for alias, one in sorted(response.outputs.items())}
+    if not row:
+        whole = outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        return f'{{\n    "outputs": {json.dumps(whole)}\n}}'
+    _check_rows(response)
+    rows = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
+    lines = [json.dumps(one if len(outputs) > 1 else next(iter(one.values()))) for one in rows]
+    return '{\n    "predictions": [\n        ' + ",\n        ".join(lines) + "\n    ]\n}"
+
+
+def _document(body: bytes) -> dict:
+    if not body:
+        raise invalid("JSON Parse error: The document is empty")
+    try:
+        document = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+    except UnicodeDecodeError as error:
+        raise invalid(f"JSON Parse error: Invalid encoding in string. at offset: {error.start}") from error
+    except RecursionError as error:
+        raise invalid("JSON Parse error: nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise invalid(f"JSON Parse error: {error}") from error
+    if not isinstance(document, dict):
+        raise invalid(f"JSON Value: {show(document)} Is not object")
+    return document
+
+
+def _is_row(document: dict) -> bool:
+    if "instances" not in document:
+        if "inputs" not in document:
+            raise invalid("Missing 'inputs' or 'instances' key")
+        return False
+    wrong = None
+    if "inputs" in document:
+        wrong = "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
+    elif not isinstance(document["instances"], list):
+        wrong = "Excepting 'instances' to be an list/array"  # sic: their spelling, which clients may look for
+    elif not document["instances"]:
+        wrong = "No values in 'instances' array"
+    if wrong:
+        raise invalid(f"JSON Value: {show(document)} {wrong}")
+    return True
+
+
+def _from_rows(instances: list, infos: Infos) -> dict[str, TensorProto]:
+    """Every instance gives one row of every input; all rows of one input have one shape."""
+    if not isinstance(instances[0], dict) and len(infos) > 1:
+        raise invalid(
+            "instances is a plain list, but expecting list of objects as multiple "
+            "input tensors required as per tensorinfo_map"
+        )
+    named = _is_object(instances[0])
+    shapes: dict[str, list[int]] = {}
+    values: dict[str, list] = {alias: [] for alias in infos}
+    for index, instance in enumerate(instances):
+        if _is_object(instance) != named:
+            kinds = "object but got list" if named else "value/list but got object"
+            raise invalid(f"Expecting {kinds} at item {index} of input list")
+        for alias, value in (instance if named else {next(iter(infos)): instance}).items():
+            where = f"{index} key: {alias}" if named else str(index)
+            try:
+                _add_row(alias, value, infos, shapes, values)
+            except ServingError as error:
+                why = f"{error.code.name}: {error.message}"
+                raise invalid(
+                    f"Failed to process element: {where} of 'instances' list. Error: {why}"
+                ) from error
+        if named and set(instance) != set(infos):
+            raise invalid(
+                f"Failed to process element: {index} of 'instances' list. JSON object: {show(instance)} "
+                f"must only have keys: {','.join(sorted(infos))}"
+            )
+    return {name: tensor([len(instances), *shapes[name]], values[name], infos[name].dtype) for name in infos}
+
+
+def _add_row(
+    alias: str, value: object, infos: Infos, shapes: dict[str, list[int]], values: dict[str, list]
+) -> None:
+    if alias not in infos:
+        raise invalid(f"JSON object: does not have named input: {alias}")
+    shape, flat = flat_values(value, infos[alias].dtype)
+    expected = shapes.setdefault(alias, shape)
+    count = len(values[alias]) and np.prod(expected, dtype=int)
+    if count and count != len(flat):
+        raise invalid(f"Expecting tensor size: {count} but got: {len(flat)}")
+    if shape != expected:
+        raise invalid(f"Expecting shape {_brackets(expected)} but got: {_brackets(shape)}")
+    values[alias].extend(flat)
+
+
+def _from_columns(inputs: object, infos: Infos) -> dict[str, TensorProto]:
+    """The whole batch of every input at once."""
+    if not _is_object(inputs):
+        if len(infos) > 1:
+            raise invalid(
+                "inputs is a plain value/list, but expecting an object as multiple "
+                "input tensors required as per tensorinfo_map"
+            )
+        inputs = {next(iter(infos)): inputs}
+    for alias in infos:
+        if alias not in inputs:
+            raise invalid(f"Missing named input: {alias} in 'inputs' object.")
+    return {
+        alias: tensor(*flat_values(inputs[alias], info.dtype), info.dtype) for alias, info in infos.items()
+    }
+
+
+def _check_rows(response: PredictResponse) -> None:
+    batch = 0
+    for alias, one in sorted(response.outputs.items()):
+        if not one.tensor_shape.dim:
+            raise invalid(f"Tensor name: {alias} has no shape information ")
+        size = one.tensor_shape.dim[0].size
+        if size < 1:
+            raise invalid(f"Tensor name: {alias} has invalid batch size: {size}")
+        if batch not in (0, size):
+            raise invalid(f"Tensor name: {alias} has inconsistent batch size: {size} expecting: {batch}")
+        batch = size
+
+
+def _values(alias: str, one: TensorProto) -> object:
+    array = to_array(alias, one)
+    if array.dtype == object:  # bytes: as text, or in base64 where the name says that they are bytes
+        as_bytes = alias.endswith("_bytes")
+        texts = [
+            {"b64": base64.b64encode(v).decode()} if as_bytes else v.decode(errors="replace")
+            for v in array.ravel()
+        ]
+        return _nest(texts, list(array.shape))
+    if (
+        array.dtype == np.float32
+    ):  # 0.1 rather than 0.10000000149011612: the shortest text that gives the same float32
+        return _nest([float(str(value)) for value in array.ravel()], list(array.shape))
+    return array.tolist()
+
+
+def _nest(flat: list, shape: list[int]) -> object:
+    """The flat values as nested lists of this shape."""
+    for size in reversed(shape[1:]):
+        flat = [flat[i : i + size] for i in range(0, len(flat), size)] if size else [[]] * shape[0]
+    return flat if shape else flat[0]
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and not is_base64(value)
+
+
+def _brackets(shape: list[int]) -> str:
+    return f"[{','.join(map(str, shape))}]"
