@@ -139,14 +139,15 @@ def render(c: Context, component: str = "", tag: str = "") -> None:
     positional=["component"],
     help={
         "component": "A group of settings such as training; all if left out.",
-        "diff": "Compare with this environment instead: --env=staging config --diff=production.",
+        "diff": "Compare two environments: config --diff staging production.",
     },
 )
 def config(c: Context, component: str = "", diff: str = "") -> None:
     """List settings: value, type, and file and line of origin."""
-    from pipeline.views import config
+    from pipeline.execution import say
+    from pipeline.listing import lines
 
-    config(c, component, diff)
+    say("\n".join(lines(c, component, diff)))
 
 
 @task(help={"keep-models": "Keep the bucket with its versions and checkpoints."})

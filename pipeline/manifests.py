@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import jinja2
@@ -20,12 +22,22 @@ MANAGED_BY = "kubeflow-mnist-pipeline"
 
 Manifest = dict[str, Any]
 
+SAFE_KEY = re.compile(r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z0-9_./-]*", re.IGNORECASE)
+"""Keys that every reader takes for the same text without quotes: the manifests stay easy to read."""
+
 
 class Plain(yaml.SafeDumper):
     """Writes every string value in double quotes: PyYAML and kubectl differ on plain `1e3`, `y`, `0o17`."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:
+        node = super().represent_mapping(tag, mapping, flow_style)
+        for key, _ in node.value:
+            if SAFE_KEY.fullmatch(key.value):
+                key.style = None
+        return node
 
 
 Plain.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
@@ -50,6 +62,7 @@ def render(settings: Settings, component: str, tag: str) -> list[Manifest]:
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=False,  # noqa: S701
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    loader.filters["tojson"] = quoted
     try:
         text = loader.get_template(name).render(context(settings, tag))
     except jinja2.TemplateSyntaxError as error:
@@ -58,6 +71,13 @@ def render(settings: Settings, component: str, tag: str) -> list[Manifest]:
         line = line_in(error, name)
         raise PipelineError(f"templates/{name}:{line}: {error.message}; every name must be a setting") from None
     return [label(document, settings, component) for document in parse(text, name)]
+
+
+def quoted(value: object) -> str:
+    """A value as YAML in one line. Jinja's own `tojson` writes characters beyond U+FFFF as two, as JavaScript has it."""
+    if isinstance(value, str):
+        return str(yaml.dump(value, default_style='"', width=float("inf"))).rstrip("\n")
+    return json.dumps(value)
 
 
 def line_in(error: BaseException, name: str) -> int:

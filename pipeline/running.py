@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 from invoke.context import Context
 
-from pipeline import clusters, lock, stages
+from pipeline import clusters, lock, program, stages
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError
 from pipeline.execution import Outcome, execute, rehearse, say
@@ -54,10 +55,13 @@ def type_of(error: PipelineError, message: str) -> PipelineError:
 
 
 def command(c: Context, *names: str) -> str:
-    """The command line for these tasks in this environment, with the settings that were changed."""
+    """The command line for these tasks in this environment; for stages, with the settings that were changed."""
     chosen = c.config.pipeline
-    env = "" if chosen["environment"] == "local" and "INVOKE_ENV" not in os.environ else f"--env={chosen['environment']} "
-    return f"invoke {env}{''.join(f'--set {change} ' for change in chosen['set'])}{' '.join(names)}"
+    plain = chosen["environment"] == program.DEFAULT_ENVIRONMENT and "INVOKE_ENV" not in os.environ
+    words = ["invoke", *([] if plain else [f"--env={chosen['environment']}"])]
+    if set(names) & set(stages.STAGES):
+        words += [word for change in chosen["set"] for word in ("--set", change)]
+    return f"{shlex.join(words)} {' '.join(names)}"
 
 
 NEXT = {
@@ -65,6 +69,7 @@ NEXT = {
     "build": ("train",),
     "train": ("serve", "models", "logs train"),
     "serve": ("ui", "predict"),
+    "tensorboard": ("open tensorboard", "logs tensorboard"),
     "ui": ("open", "predict", "models", "status", "logs serving", "clean"),
 }
 """What people type after each stage."""
@@ -74,7 +79,7 @@ def summarise(c: Context, outcomes: dict[str, Outcome]) -> None:
     """A line for each stage, and the next commands."""
     say("")
     for name, outcome in outcomes.items():
-        say(f"{name:7} {outcome.seconds:6.1f} s  {outcome.text}")
+        say(f"{name:11} {outcome.seconds:6.1f} s  {outcome.text}")
     last = list(outcomes)[-1]
     say("\nNext: " + " · ".join(command(c, name) for name in NEXT[last]))
 
@@ -88,4 +93,4 @@ def down(c: Context, keep_models: bool) -> None:
     with alone(settings, "clean"):
         say(f"==> clean {settings.environment}")
         outcome = execute(stages.stage("deploy").down(settings, keep_models), settings.build)
-    say(f"\nclean   {outcome.seconds:6.1f} s  {outcome.text}")
+    say(f"\nclean       {outcome.seconds:6.1f} s  {outcome.text}")

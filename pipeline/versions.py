@@ -63,17 +63,17 @@ def inputs(settings: Settings) -> dict[str, str]:
     """All that a version follows from, by name: equal inputs make an equal version."""
     shaping = {f"training.{name}": str(getattr(settings.training, name)) for name in SHAPING}
     given = {"trainer code": images.tag("train"), "data.dataset": settings.data.dataset, **shaping}
-    if settings.cluster.kind == "local" and settings.data.dataset != "digits":
-        given["MNIST_DIR"] = data_hash(os.environ.get("MNIST_DIR", ""))
+    place = os.environ.get("MNIST_DIR")
+    if place and settings.cluster.kind == "local" and settings.data.dataset != "digits":
+        given["MNIST_DIR"] = data_hash(Path(place))
     return given
 
 
-def data_hash(place: str) -> str:
-    """Twelve digits of a hash over the MNIST files at a place, or why there is none."""
-    path = Path(place)
-    files = [path] if path.is_file() else sorted(path.glob("*-ubyte*")) if place and path.is_dir() else []
+def data_hash(place: Path) -> str:
+    """Twelve digits of a hash over the MNIST files in a folder, or over an archive of them."""
+    files = [place] if place.is_file() else sorted(place.glob("*-ubyte*"))
     if not files:
-        return "no files" if place else "not set"
+        raise PipelineError(f"MNIST_DIR={place} has no MNIST files: name a folder that holds the four, or leave it out")
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
@@ -81,7 +81,11 @@ def data_hash(place: str) -> str:
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> str:
-    """Which inputs differ, each with both values, in one line."""
+    """Which inputs differ, each with both values, in one line.
+
+    An MNIST_DIR that is no longer named is no change: the version has its data, and another shell may name it.
+    """
+    before = {name: value for name, value in before.items() if name != "MNIST_DIR" or name in after}
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return ", ".join(f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names)
 
@@ -112,7 +116,8 @@ def choose(settings: Settings, tag: str | None = None, force: bool = False, now:
             return Run(whole[0], "done", f"version {whole[0]} was made from the same code, settings and data")
     newest_whole = int(whole[0]) if whole else 0
     for unfinished in reversed(tags(settings)):
-        if int(unfinished) > newest_whole and recorded(settings, unfinished) == wanted:
+        before = recorded(settings, unfinished)
+        if int(unfinished) > newest_whole and before is not None and not changes(before, wanted):
             return Run(unfinished, "resume", f"run {unfinished} was begun from the same inputs and not finished")
     why = "there is no version yet"
     if whole:
@@ -125,7 +130,7 @@ def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]
     if not tag.isdigit() or len(tag) > 12 or tag.startswith("0"):
         raise PipelineError(f'--tag={tag}: a tag is a Unix time such as {int(time.time())}')
     before = recorded(settings, tag)
-    if before is not None and before != wanted:
+    if before is not None and changes(before, wanted):
         raise PipelineError(
             f"--tag={tag}: that run was begun with other inputs ({changes(before, wanted)}): set them back, or leave "
             f"--tag out and a new version is made"

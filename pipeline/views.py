@@ -13,6 +13,7 @@ from pipeline import client, clusters, lock, manifests, storage, versions
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError
 from pipeline.execution import say, write
+from pipeline.listing import table
 from pipeline.settings import Settings
 
 PAGES = {"ui": "web-ui", "tensorboard": "tensorboard"}
@@ -21,12 +22,10 @@ PAGES = {"ui": "web-ui", "tensorboard": "tensorboard"}
 SHADES = " .:-=+*#%@"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under a heading, columns aligned."""
-    every = [tuple(head), *(tuple(map(str, row)) for row in rows)]
-    widths = [max(len(row[column]) for row in every) for column in range(len(head))]
-    for row in every:
-        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in table([tuple(head), *(tuple(map(str, row)) for row in rows)]):
+        say(line)
 
 
 def status(c: Context) -> None:
@@ -35,7 +34,7 @@ def status(c: Context) -> None:
     rows = clusters.of(settings).status(settings)
     say(f"environment {settings.environment}, bucket {settings.bucket}")
     if rows:
-        table(("component", "state", "process", "address"), rows)
+        show(("component", "state", "process", "address"), rows)
     else:
         say("nothing runs: `invoke all` starts everything")
     there = versions.listed(settings)
@@ -66,7 +65,7 @@ def models(c: Context, as_json: bool = False) -> None:
         say(f"no version is in {settings.bucket}/export yet: `invoke train` makes one")
     else:
         head = ("version", "made", "model", "steps", "test accuracy", "trained on", "seconds", "MB", "server")
-        table(head, [row(version, served) for version in there])
+        show(head, [row(version, served) for version in there])
         if any(version.card["dataset"]["stand_in"] for version in there):
             say("\nSTAND-IN DATA: a version trained on digits has never seen MNIST; its accuracy is on its own held-out part.")
 
@@ -92,7 +91,7 @@ def predict(c: Context, count: int = 10) -> None:
     drawing(chosen[0][0])
     right = [truth == digit for (_, truth), digit in zip(chosen, answers.digits, strict=True)]
     rows = zip(chosen, answers.digits, answers.probabilities, right, strict=True)
-    table(("truth", "seen", "sure", ""), [(truth, seen, f"{sure:.1%}", "" if ok else "wrong") for (_, truth), seen, sure, ok in rows])
+    show(("truth", "seen", "sure", ""), [(truth, seen, f"{sure:.1%}", "" if ok else "wrong") for (_, truth), seen, sure, ok in rows])
     say(f"{sum(right)} of {len(right)} right, by version {answers.version}, in {answers.milliseconds:.1f} ms")
 
 

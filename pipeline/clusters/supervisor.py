@@ -121,7 +121,7 @@ class Supervisor:
     def runs(self, name: str, process: Process) -> bool:
         """Whether the program is up with this very process."""
         state = self.states().get(name, {}).get("statename")
-        return state == "RUNNING" and self.spec(name) == json.loads(json.dumps(process.spec()))
+        return state in ("RUNNING", "STARTING") and self.spec(name) == json.loads(json.dumps(process.spec()))
 
     def spec(self, name: str) -> Any:
         path = self.home / "programs" / f"{name}.json"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from pathlib import Path
 
 from pipeline import clusters, images, manifests
 from pipeline.clusters import local, pods
-from pipeline.commands import Command, Result, Steps, Unchanged
+from pipeline.commands import Call, Command, Result, Steps, Unchanged
 from pipeline.settings import Settings
 
 CHECK_STEPS = 20
@@ -18,16 +18,21 @@ def up(settings: Settings, check: bool = False) -> Steps:
     clusters.of(settings)
     yield Unchanged("no images are needed on this machine: containers run as processes from their folders")
     if check:
+        yield Call(f"clear {trial_folder(settings)}", lambda show: shutil.rmtree(trial_folder(settings), ignore_errors=True))
         yield trial(settings)
     yield Result(", ".join(f"{name}:{images.tag(name)}" for name in images.IMAGES))
 
 
+def trial_folder(settings: Settings) -> Path:
+    return settings.build / "check"
+
+
 def trial(settings: Settings) -> Command:
-    """The train container's own command for a few steps on the bundled digits, into a temporary folder."""
+    """The train container's own command for a few steps on the bundled digits, into a folder of its own."""
     manifest = manifests.render(settings, "train", "1")[0]
     pod = manifest["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
     process = pods.process(pod, "train-check", settings.build / "volumes", local.store(settings))
-    folder = Path(tempfile.gettempdir()) / f"{settings.name}-check-{images.tag('train')}"
+    folder = trial_folder(settings)
     instead = (f"--tf-train-steps={CHECK_STEPS}", "--tf-dataset=digits", f"--tf-model-dir={folder}/1",
                f"--tf-export-dir={folder}/export")  # fmt: skip
     doing = f"try the trainer for {CHECK_STEPS} steps in {folder}"

@@ -1,0 +1,103 @@
+"""A checkout of one's own for every test that runs invoke: real files, real processes, and none left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.processes import end, marked
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui",
+         "requirements.txt", "requirements-dev.txt", "constraints.txt")  # fmt: skip
+
+
+class Checkout:
+    """A copy of the repository in a folder of its own, with ports that nobody else uses."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.build = root / "build" / "local"
+        self.grpc, self.rest, self.ui, self.board = free_ports(4)
+        self.sets = [
+            f"serving.grpc_port={self.grpc}", f"serving.rest_port={self.rest}", f"web_ui.port={self.ui}",
+            f"web_ui.service_port={self.ui}", f"tensorboard.port={self.board}", f"tensorboard.service_port={self.board}",
+        ]  # fmt: skip
+
+    def argv(self, *words: str) -> list[str]:
+        sets = [word for change in self.sets for word in ("--set", change)]
+        return [sys.executable, "-m", "invoke", *sets, *words]
+
+    def env(self, **extra: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in ("MNIST_DIR", "INVOKE_ENV")}
+        return {**kept, **extra}
+
+    def invoke(self, *words: str, code: int = 0, timeout: float = 200, **env: str) -> str:
+        """Run invoke, check its exit code, and return all that it printed."""
+        done = subprocess.run(
+            self.argv(*words), cwd=self.root, env=self.env(**env), capture_output=True, text=True, timeout=timeout,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{words} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return done.stdout + done.stderr
+
+    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        """Start invoke and come back at once."""
+        return subprocess.Popen(
+            self.argv(*words), cwd=self.root, env=self.env(**env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, each another one."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def copied(to: Path) -> Checkout:
+    to.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, to / part, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy2(source, to / part)
+    return Checkout(to)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Iterator[Checkout]:
+    """A fresh checkout; whatever still runs for it afterwards is ended."""
+    made = copied(tmp_path / "checkout")
+    yield made
+    end(marked(made.build), grace=2)
+
+
+@pytest.fixture(scope="session")
+def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Checkout]]:
+    """Checkouts by name that several tests of a module share, because what they do to it takes seconds."""
+    made: dict[str, Checkout] = {}
+
+    def get(name: str) -> Checkout:
+        if name not in made:
+            made[name] = copied(tmp_path_factory.mktemp(name) / "checkout")
+        return made[name]
+
+    yield get
+    for one in made.values():
+        end(marked(one.build), grace=2)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-expected", action="store_true", help="write the expected files anew, then compare")

@@ -1,0 +1,147 @@
+"""Every environment's manifests: as expected, valid against the schemas, and safe from odd values."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import images, manifests
+from pipeline.config import load
+from pipeline.errors import PipelineError
+from pipeline.program import environments
+from pipeline.settings import ROOT, Settings
+from schemas import check_restricted, check_schema  # type: ignore[import-not-found]
+
+EXPECTED = Path(__file__).parent / "expected"
+TAG = "1763900000"
+EVERY = [(environment, component) for environment in environments() for component in manifests.COMPONENTS]
+
+
+def rendered(environment: str, component: str, *changes: str) -> list[dict[str, Any]]:
+    return manifests.render(load(environment, changes).settings, component, TAG)
+
+
+def told(documents: list[dict[str, Any]]) -> str:
+    """The manifests as a file says them: without this checkout's place and today's code hashes."""
+    text = manifests.dump(documents).replace(str(ROOT), "/checkout")
+    return re.sub(r"/(train|web-ui):[0-9a-f]{12}", r"/\1:<code>", text)
+
+
+@pytest.mark.parametrize(("environment", "component"), EVERY)
+def test_the_manifest_is_the_expected_file(environment: str, component: str, pytestconfig: pytest.Config) -> None:
+    path = EXPECTED / environment / f"{component}.yaml"
+    if pytestconfig.getoption("--write-expected"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(told(rendered(environment, component)))
+    assert told(rendered(environment, component)) == path.read_text()
+
+
+@pytest.mark.parametrize(("environment", "component"), EVERY)
+def test_the_manifest_is_valid_and_its_pods_are_restricted(environment: str, component: str) -> None:
+    for document in rendered(environment, component):
+        check_schema(document)
+        for template in manifests.pod_templates(document):
+            check_restricted(template)
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda job: job["spec"].update(replicas=1),
+        lambda job: job["spec"]["tfReplicaSpecs"]["Chief"].update(restartPolicy="Sometimes"),
+        lambda job: job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"].update(container=[]),
+        lambda job: job["spec"]["runPolicy"].update(backoffLimit="3"),
+        lambda job: job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"][0].update(name="main"),
+        lambda job: job["metadata"].update(name="1-starts-with-a-digit"),
+    ],
+)
+def test_a_broken_tfjob_is_not_valid(break_it: Any) -> None:
+    (job,) = rendered("staging", "train")
+    break_it(job)
+    with pytest.raises(AssertionError):
+        check_schema(job)
+
+
+def test_an_unknown_kind_is_not_valid() -> None:
+    with pytest.raises(AssertionError, match="no schema"):
+        check_schema({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "x"}})
+
+
+def test_a_pod_that_may_be_root_is_not_restricted() -> None:
+    (job,) = rendered("staging", "train")
+    template = manifests.pod_templates(job)[0]
+    template["spec"]["securityContext"]["runAsNonRoot"] = False
+    with pytest.raises(AssertionError, match="runAsNonRoot"):
+        check_restricted(template)
+
+
+def test_fault_11_an_undefined_variable_names_the_template_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.yaml.j2").write_text("kind: TFJob\nname: {{ training.stepz }}\n")
+    monkeypatch.setattr(manifests, "TEMPLATES", tmp_path)
+    with pytest.raises(PipelineError, match=r"templates/train\.yaml\.j2:2: .*stepz") as caught:
+        rendered("local", "train")
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("text", ["kind: {% if %}", "a: [", "a: 1\na: 2", "- a list", "just text", "kind: Pod"])
+def test_a_template_that_gives_no_kubernetes_object_is_one_sentence(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.yaml.j2").write_text(text)
+    monkeypatch.setattr(manifests, "TEMPLATES", tmp_path)
+    with pytest.raises(PipelineError, match=r"^templates/train\.yaml\.j2"):
+        rendered("local", "train")
+
+
+def values(document: Any) -> list[Any]:
+    """Every leaf of a manifest."""
+    if isinstance(document, dict):
+        return [leaf for value in document.values() for leaf in values(value)]
+    return [leaf for value in document for leaf in values(value)] if isinstance(document, list) else [document]
+
+
+@given(st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable() or "\n" in text or '"' in text))
+def test_fault_12_a_value_never_becomes_a_field(text: str) -> None:
+    settings = load("staging").settings
+    serving = settings.serving.model_copy(update={"address": text})
+    strange: Settings = settings.model_copy(update={"serving": serving})
+    before, after = (manifests.render(one, "web-ui", TAG) for one in (settings, strange))
+    variables = after[0]["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert variables[1] == {"name": "MODEL_SERVER_ADDRESS", "value": text}
+    assert len(values(after)) == len(values(before))
+
+
+@given(st.recursive(st.text() | st.integers() | st.booleans() | st.none(), lambda inner: st.lists(inner, max_size=3)))
+def test_what_is_dumped_reads_back_the_same(value: Any) -> None:
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"value": value}}
+    assert yaml.safe_load(manifests.dump([document])) == document
+
+
+@pytest.mark.parametrize("text", ["1e3", "y", "no", "0o17", "12:34:56", "2026-01-01", "null", "~", "1_000", "0x1F", ".5"])
+def test_strings_that_readers_disagree_on_are_quoted(text: str) -> None:
+    document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"value": text}}
+    assert f'value: "{text}"' in manifests.dump([document])
+
+
+def test_everything_is_labelled_with_its_environment() -> None:
+    for environment, component in EVERY:
+        for document in rendered(environment, component):
+            for described in (document, *manifests.pod_templates(document)):
+                assert described["metadata"]["labels"]["pipeline/environment"] == environment
+                assert described["metadata"]["labels"]["app.kubernetes.io/managed-by"] == manifests.MANAGED_BY
+
+
+def test_an_images_tag_changes_with_its_sources_and_with_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("1")
+    before = images.content_hash(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("x")
+    assert images.content_hash(tmp_path) == before
+    (tmp_path / "a.py").write_text("2")
+    assert images.content_hash(tmp_path) != before

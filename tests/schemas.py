@@ -1,0 +1,66 @@
+"""Checks of a manifest that a cluster would make: the schemas, and Pod Security "restricted"."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+
+KUBERNETES = "1.34"
+"""The release whose schemas count: what GKE's regular channel runs."""
+
+TFJOB = json.loads((Path(__file__).parent / "tfjob-v1.schema.json").read_text())
+
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+
+
+def check_schema(document: dict[str, Any]) -> None:
+    """AssertionError unless the document is valid; a kind without a schema is not."""
+    where = f"{document['kind']} {document['metadata'].get('name')}"
+    try:
+        if document["kind"] == "TFJob":
+            jsonschema.validate(document, TFJOB)
+            for replica in document["spec"]["tfReplicaSpecs"].values():
+                kubernetes_validate.validate(as_pod(replica["template"]), KUBERNETES, strict=True)
+        else:
+            kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    except kubernetes_validate.SchemaNotFoundError:
+        raise AssertionError(f"no schema for {where}") from None
+    except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
+        raise AssertionError(f"{where}: {error}") from None
+
+
+def as_pod(template: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", **template.get("metadata", {})}, "spec": template["spec"]}
+
+
+def check_restricted(template: dict[str, Any]) -> None:
+    """AssertionError unless the pod passes the profile "restricted".
+
+    The rules: https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    pod = template["spec"]
+    for name in ("hostNetwork", "hostPID", "hostIPC"):
+        assert not pod.get(name), name
+    for volume in pod.get("volumes", []):
+        assert set(volume) - {"name"} <= VOLUMES, f"volume {volume}"
+    for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        own, whole = container.get("securityContext", {}), pod.get("securityContext", {})
+        both = {**whole, **own}
+        assert both.get("runAsNonRoot") is True, "runAsNonRoot"
+        assert both.get("runAsUser") != 0, "runAsUser"
+        assert both.get("seccompProfile", {}).get("type") in ("RuntimeDefault", "Localhost"), "seccompProfile"
+        assert own.get("allowPrivilegeEscalation") is False, "allowPrivilegeEscalation"
+        assert not own.get("privileged"), "privileged"
+        assert own.get("capabilities", {}).get("drop") == ["ALL"], "capabilities"
+        assert set(own.get("capabilities", {}).get("add", [])) <= {"NET_BIND_SERVICE"}, "capabilities"
+        assert own.get("procMount", "Default") == "Default", "procMount"
+        assert all(not port.get("hostPort") for port in container.get("ports", [])), "hostPort"
+        # Not of the profile, but of every container of ours:
+        assert own.get("readOnlyRootFilesystem") is True, "readOnlyRootFilesystem"
+        assert {"cpu", "memory"} <= container["resources"]["limits"].keys() & container["resources"]["requests"].keys(), "resources"
+        assert not container["image"].endswith(":latest"), "latest"
+        assert ":" in container["image"].rsplit("/", 1)[-1], "no tag"
