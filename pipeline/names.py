@@ -34,7 +34,7 @@ def job_name(text: str) -> str:
     )
 
 
-def prefix(text: str) -> str:
+def name_prefix(text: str) -> str:
     """The pipeline's name: the cluster (at most 40) and the registry (starts with a letter) are called so."""
     return _label(text, 40, r"[a-z]", "a letter")
 
@@ -147,11 +147,10 @@ def image(text: str) -> str:
 
 def host(text: str) -> str:
     """An IP address or a DNS name of RFC 1123 labels."""
-    try:
-        return str(ipaddress.ip_address(text)) and text
-    except ValueError:
-        parts = text.split(".")
-    if len(text) > 253 or re.fullmatch(r"[0-9.]+", text) or not all(_is_label(part) for part in parts):
+    if _is_address(text):
+        return text
+    named = len(text) <= 253 and not re.fullmatch(r"[0-9.]+", text)
+    if not named or not all(_is_label(part) for part in text.split(".")):
         raise ValueError(f"{quoted(text)} is neither an IP address nor a host name; write no port or scheme")
     return text
 
@@ -177,6 +176,13 @@ def quoted(text: str) -> str:
     """The text as an error shows it: in quotes, escapes visible, shortened where it is long."""
     shown = text if len(text) <= 70 else f"{text[:70]}…"
     return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + '"'
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return "%" not in text and bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _is_label(text: str) -> bool:

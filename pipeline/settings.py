@@ -16,7 +16,7 @@ PLACEHOLDER_PROJECT = "your-project-id"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
-Prefix = Annotated[str, AfterValidator(names.prefix)]
+Prefix = Annotated[str, AfterValidator(names.name_prefix)]
 Label = Annotated[str, AfterValidator(names.label)]
 Namespace = Annotated[str, AfterValidator(names.namespace)]
 ServiceName = Annotated[str, AfterValidator(names.service_name)]
