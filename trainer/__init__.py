@@ -1,1 +1,1 @@
-"""The trainer: trains a digit classifier, evaluates it on the whole test set and exports it for TensorFlow Serving."""
+"""The trainer: trains a digit classifier, evaluates it on the whole test set, exports it for serving."""

@@ -1,4 +1,4 @@
-"""`python -m trainer`: read the flags, run, and turn every foreseen end into one sentence and an exit code."""
+"""`python -m trainer`: read the flags, run, and turn each foreseen end into a sentence and an exit code."""
 
 from __future__ import annotations
 

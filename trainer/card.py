@@ -21,54 +21,48 @@ from trainer.options import Options
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows at its end; durations are seconds, `parent` the newest version when it was made."""
+    """What a run knows when it has evaluated; `durations` are seconds, `data` is from `describe`."""
 
-    tag: int
     options: Options
     data: dict[str, Any]
     precision: str
     resumed_from: int
-    parent: int | None
     metrics: Metrics
     durations: dict[str, float]
 
 
-def describe(dataset: Dataset, digest: str) -> dict[str, Any]:
+def describe(dataset: Dataset) -> dict[str, Any]:
     """Give the card's entry for a data set."""
     return {
         "name": dataset.name,
         "stand_in": dataset.stand_in,
         "train_examples": len(dataset.train.labels),
         "test_examples": len(dataset.test.labels),
-        "sha256": digest,
+        "sha256": dataset.sha256,
         "source": dataset.source,
     }
 
 
-def make_card(facts: Facts) -> dict[str, Any]:
+def make_card(facts: Facts, tag: int, parent: int | None, durations: dict[str, float]) -> dict[str, Any]:
     """Lay out the card as docs/containers.md has it."""
     options = facts.options
     return {
-        "tag": str(facts.tag),
+        "tag": str(tag),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "model": options.model_type,
         "parameters": PARAMETERS[options.model_type],
         "dataset": facts.data,
-        "settings": settings(options) | {"precision_used": facts.precision},
+        "settings": asdict(options) | {"precision_used": facts.precision},
         "seed": options.seed,
         "steps": options.train_steps,
         "resumed_from": facts.resumed_from,
-        "parent": None if facts.parent is None else str(facts.parent),
+        "parent": None if parent is None else str(parent),
         "code_hash": code_hash(),
         "metrics": asdict(facts.metrics),
-        "durations": {name: round(seconds, 3) for name, seconds in facts.durations.items()},
-        "versions": {"python": platform.python_version()} | {one.__name__: one.__version__ for one in (tf, keras, np)},
+        "durations": {name: round(seconds, 3) for name, seconds in durations.items()},
+        "versions": {"python": platform.python_version()}
+        | {one.__name__: one.__version__ for one in (tf, keras, np)},
     }
-
-
-def settings(options: Options) -> dict[str, Any]:
-    """Give every flag by its name."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
 
 
 def code_hash() -> str:

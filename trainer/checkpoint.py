@@ -1,7 +1,7 @@
 """Checkpoints: one file each that holds weights, optimizer, step and settings, and carries its own SHA-256.
 
-A file is called `checkpoint-<step>-<first 16 hex digits of its SHA-256>.npz`, so there is no index that could be lost,
-and `sha256sum` alone tells whether one is sound. The position in the data follows from the step (see train.py).
+A file is called `checkpoint-<step>-<first 16 hex digits of its SHA-256>.npz`: there is no index that could
+be lost, and `sha256sum` alone tells whether one is sound. The position in the data follows from the step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from trainer import files
-from trainer.errors import Mistake, TrainerError
+from trainer.errors import TrainerError, UsageError
 from trainer.log import say
 
 NAME = re.compile(r"checkpoint-([0-9]{8,})-([0-9a-f]{16})\.npz")
@@ -45,18 +45,22 @@ def save(folder: str, checkpoint: Checkpoint, keep: int) -> str:
 
 
 def newest(folder: str) -> Checkpoint | None:
-    """Give the newest sound checkpoint, saying so for each that had to be passed over; None in a fresh folder.
+    """Give the newest sound checkpoint, saying so for each it passes over; None in a fresh folder.
 
     Raises TrainerError where there are checkpoints but no sound one: starting at step 0 would hide a loss.
     """
+    files.remove_stale_partials(folder, "checkpoint-")
     found = _found(folder)
     for step, name in found:
         content = files.read(files.join(folder, name))
         if hashlib.sha256(content).hexdigest()[:16] == name[-20:-4]:
             return _parse(content, step)
         say(f"Checkpoint {name} is damaged (its checksum is wrong); going back to the one before.")
-    others = [name for name in files.names_in(folder) if re.match(r"checkpoint|model\.ckpt", name)]
-    others = [name for name in others if ".partial-" not in name]
+    others = [
+        name
+        for name in files.names_in(folder)
+        if re.match(r"checkpoint|model\.ckpt", name) and ".partial-" not in name
+    ]
     if others:
         raise TrainerError(
             f"{folder} holds checkpoints ({others[0]}, …) but none that is sound; "
@@ -66,7 +70,7 @@ def newest(folder: str) -> Checkpoint | None:
 
 
 def refuse_other_settings(checkpoint: Checkpoint, settings: dict[str, Any], folder: str) -> None:
-    """Raise Mistake naming each setting that differs from the one the checkpoint was trained with."""
+    """Raise UsageError naming each setting that differs from the one the checkpoint was trained with."""
     before, now = checkpoint.settings, settings
     differing = [
         f"{key} was {before.get(key)!r} and is now {now.get(key)!r}"
@@ -74,7 +78,7 @@ def refuse_other_settings(checkpoint: Checkpoint, settings: dict[str, Any], fold
         if before.get(key) != now.get(key)
     ]
     if differing:
-        raise Mistake(
+        raise UsageError(
             f"The checkpoints in {folder} come from other settings: {'; '.join(differing)}. "
             "Give a new version tag (and its own folder) to train with these."
         )

@@ -8,13 +8,14 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from trainer import download, idx
-from trainer.errors import Mistake, TrainerError
+from trainer.errors import TrainerError, UsageError
 from trainer.log import say
 from trainer.options import Options
 
@@ -44,8 +45,9 @@ class Dataset:
     train: Split
     test: Split
 
+    @cached_property
     def sha256(self) -> str:
-        """Give one SHA-256 over all images and labels, training first."""
+        """One SHA-256 over all images and labels, training first."""
         total = hashlib.sha256()
         for split in (self.train, self.test):
             total.update(split.images.data)
@@ -66,7 +68,7 @@ def mnist(options: Options, mnist_dir: str | None) -> Dataset:
 
 
 def digits(options: Options, mnist_dir: str | None) -> Dataset:
-    """Scale scikit-learn's 1,797 8x8 digits to 20 px, centred in 28x28; every fifth is held out for the test."""
+    """Scale scikit-learn's 1,797 8x8 digits to 20 px, centred in 28x28; a fifth is held out as test set."""
     from sklearn.datasets import load_digits
 
     bundled = load_digits()
@@ -81,17 +83,21 @@ def digits(options: Options, mnist_dir: str | None) -> Dataset:
 
 
 def auto(options: Options, mnist_dir: str | None) -> Dataset:
-    """Give MNIST where it can be had, else the digits that stand in for it; a wrong MNIST_DIR is never passed over."""
+    """Give MNIST where it can be had, else digits; a wrong MNIST_DIR is never passed over."""
     if mnist_dir:
         return mnist(options, mnist_dir)
     try:
         return mnist(options, None)
-    except download.Unavailable as error:
+    except download.UnavailableError as error:
         say(str(error))
         return digits(options, None)
 
 
-DATASETS: dict[str, Callable[[Options, str | None], Dataset]] = {"mnist": mnist, "digits": digits, "auto": auto}
+DATASETS: dict[str, Callable[[Options, str | None], Dataset]] = {
+    "mnist": mnist,
+    "digits": digits,
+    "auto": auto,
+}
 
 
 def load(options: Options, mnist_dir: str | None) -> Dataset:
@@ -109,7 +115,9 @@ def _read_mnist(opened: Callable[[str], tuple[BinaryIO, str]], source: str) -> D
         with stream:
             array = idx.decode(stream, name, wanted.shape)
         if hashlib.sha256(array.data).hexdigest() != wanted.sha256:
-            raise TrainerError(f"{name} has the form of MNIST's file but other content; fetch the file again.")
+            raise TrainerError(
+                f"{name} has the form of MNIST's file but other content; fetch the file again."
+            )
         arrays.append(array)
     train, train_labels, test, test_labels = arrays
     return Dataset("mnist", False, source, Split(train, train_labels), Split(test, test_labels))
@@ -128,18 +136,18 @@ def _opener(place: Path) -> Iterator[Callable[[str], tuple[BinaryIO, str]]]:
         except (tarfile.TarError, EOFError) as error:
             raise TrainerError(f"{place} is not a sound tar archive ({error}); fetch it again.") from None
     else:
-        raise Mistake(f"MNIST_DIR is {place}, which is no folder and no tar archive.")
+        raise UsageError(f"MNIST_DIR is {place}, which is no folder and no tar archive.")
 
 
 def _open_in_folder(folder: Path, name: str) -> tuple[BinaryIO, str]:
     for path in (folder / name, folder / name.removesuffix(".gz")):
         if path.is_file():
             return path.open("rb"), str(path)
-    raise Mistake(f"{folder} has no {name}; MNIST's four files belong there.")
+    raise UsageError(f"{folder} has no {name}; MNIST's four files belong there.")
 
 
 def _members(archive: tarfile.TarFile, place: Path) -> dict[str, tarfile.TarInfo]:
-    """Index an archive by base name; refuses every member that could reach outside it, even if it is not wanted."""
+    """Index an archive by base name; refuses any member that could reach outside it, wanted or not."""
     members = {}
     for member in archive:
         if member.isdir():
@@ -160,7 +168,7 @@ def _open_in_tar(
     member = members.get(name) or members.get(name.removesuffix(".gz"))
     stream = archive.extractfile(member) if member else None
     if member is None or stream is None:
-        raise Mistake(f"{place} has no {name}; MNIST's four files belong there.")
+        raise UsageError(f"{place} has no {name}; MNIST's four files belong there.")
     return io.BufferedReader(stream), f"{member.name} in {place}"
 
 

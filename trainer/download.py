@@ -1,4 +1,4 @@
-"""MNIST's four files from public mirrors into a cache: checked, resumed where they broke off, in bounded time."""
+"""MNIST's files from public mirrors into a cache: checked, resumed where they broke off, in bounded time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Patience:
     total: float
 
 
-class Unavailable(TrainerError):
+class UnavailableError(TrainerError):
     """No mirror gave the files."""
 
 
@@ -46,10 +46,34 @@ SHORT = Patience(connection=4, total=10)
 LONG = Patience(connection=20, total=120)
 
 MNIST = (
-    Remote("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873", (60_000, 28, 28), "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757"),
-    Remote("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432", (60_000,), "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"),
-    Remote("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3", (10_000, 28, 28), "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"),
-    Remote("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c", (10_000,), "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5"),
+    Remote(
+        "train-images-idx3-ubyte.gz",
+        9_912_422,
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        (60_000, 28, 28),
+        "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    ),
+    Remote(
+        "train-labels-idx1-ubyte.gz",
+        28_881,
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        (60_000,),
+        "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    ),
+    Remote(
+        "t10k-images-idx3-ubyte.gz",
+        1_648_877,
+        "9fb629c4189551a2d022fa330f9573f3",
+        (10_000, 28, 28),
+        "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    ),
+    Remote(
+        "t10k-labels-idx1-ubyte.gz",
+        4_542,
+        "ec29112dd5afa0611ce80d1b7f02629c",
+        (10_000,),
+        "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+    ),
 )
 """MD5: as the mirrors publish them. SHA-256: of the values behind the idx header of those very files."""
 
@@ -60,8 +84,8 @@ ATTEMPTS = 5
 def fetch(mirrors: Sequence[str], cache: Path, patience: Patience, wanted: Sequence[Remote] = MNIST) -> str:
     """Put the files that the cache lacks into it; gives what to name as the source of the data.
 
-    Raises Unavailable naming what each mirror did, at the latest when nothing came for `patience.total` seconds in
-    all. The work is done in a thread because the look-up of a name has no time limit of its own.
+    Raises UnavailableError naming what each mirror did, at the latest when nothing came for `patience.silent`
+    seconds in all. The work is done in a thread because looking up a name has no time limit of its own.
     """
     missing = [remote for remote in wanted if not _is_sound(cache / remote.name, remote)]
     if not missing:
@@ -79,14 +103,16 @@ def fetch(mirrors: Sequence[str], cache: Path, patience: Patience, wanted: Seque
             job.troubles.append(f"nothing came for {silent:.0f} s in all")
             break
     if job.failure or not job.done:
-        raise job.failure or Unavailable(f"MNIST could not be fetched: {'; '.join(job.troubles)}.")
+        raise job.failure or UnavailableError(f"MNIST could not be fetched: {'; '.join(job.troubles)}.")
     return job.source
 
 
 class _Job(threading.Thread):
-    """Fetches files one by one from the first mirror that gives them; a mirror that failed is not asked again."""
+    """Fetches files one by one from the first mirror that gives them; one that failed is not asked again."""
 
-    def __init__(self, mirrors: Sequence[str], cache: Path, patience: Patience, missing: Sequence[Remote]) -> None:
+    def __init__(
+        self, mirrors: Sequence[str], cache: Path, patience: Patience, missing: Sequence[Remote]
+    ) -> None:
         super().__init__(daemon=True)
         self.mirrors, self.cache, self.patience, self.missing = list(mirrors), cache, patience, missing
         self.received, self.abandoned, self.done = 0, False, False
@@ -100,7 +126,9 @@ class _Job(threading.Thread):
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self.done = all(self._fetch(remote) for remote in self.missing)
         except OSError as error:
-            self.failure = TrainerError(f"Could not write to the cache {self.cache}: {error.strerror or error}.")
+            self.failure = TrainerError(
+                f"Could not write to the cache {self.cache}: {error.strerror or error}."
+            )
 
     def _fetch(self, remote: Remote) -> bool:
         if _is_sound(self.cache / remote.name, remote):
@@ -116,7 +144,7 @@ class _Job(threading.Thread):
         return False
 
     def _fetch_from(self, mirror: str, remote: Remote) -> str | None:
-        """Fetch one file; gives None, or what is wrong with this mirror. What arrived stays for the next one."""
+        """Fetch one file; gives None, or what is wrong with the mirror. What came stays for the next."""
         part = self.cache / f"{remote.name}.part"
         trouble: str | None = None
         for _ in range(ATTEMPTS):

@@ -9,7 +9,7 @@ class TrainerError(Exception):
     code = 1
 
 
-class Mistake(TrainerError):
+class UsageError(TrainerError):
     """Something in the flags, the variables or what they point at has to be changed first."""
 
     code = 2

@@ -14,7 +14,7 @@ BATCH = 1000
 
 @dataclass(frozen=True)
 class Metrics:
-    """Shares are 0 to 1; `test_loss` is the mean cross-entropy in nats; `confusion_matrix[truth][predicted]` counts."""
+    """Shares are 0 to 1; `test_loss` is mean cross-entropy in nats; `confusion_matrix[truth][predicted]`."""
 
     test_accuracy: float
     test_loss: float
@@ -25,7 +25,10 @@ class Metrics:
 
 def evaluate(classify: tf.types.experimental.PolymorphicFunction, test: Split) -> Metrics:
     """Ask `classify` (the function that is exported) about every test image."""
-    parts = [_probabilities(classify, test.images[start : start + BATCH]) for start in range(0, len(test.labels), BATCH)]
+    parts = [
+        _probabilities(classify, test.images[start : start + BATCH])
+        for start in range(0, len(test.labels), BATCH)
+    ]
     return measure(np.concatenate(parts), test.labels)
 
 

@@ -8,26 +8,25 @@ import os
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from trainer import files, idx
-from trainer.data import Dataset
+from trainer import files
 from trainer.errors import TrainerError
 
 DAY = 24 * 3600
-TEST_IMAGES = 500
 CHECKSUMS = "checksums.json"
 GRAPH = "saved_model.pb"
 
 
-def versions(base: str) -> list[int]:
-    """List the versions in a base folder, oldest first, also those being written now."""
-    heads = (name.partition(".partial-")[0] for name in files.names_in(base))
+class TakenError(TrainerError):
+    """There is such a version already."""
+
+
+def versions(base: str, half_written: bool = False) -> list[int]:
+    """List the versions in a base folder, oldest first; with those being written now if asked."""
+    heads = (name.partition(".partial-")[0] if half_written else name for name in files.names_in(base))
     return sorted({int(head) for head in heads if head.isdecimal() and not head.startswith("0")})
 
 
@@ -36,7 +35,7 @@ def next_tag(base: str, now: int) -> int:
 
     Raises TrainerError when the newest version is more than a day ahead of the clock.
     """
-    newest = max(versions(base), default=0)
+    newest = max(versions(base, half_written=True), default=0)
     refuse_far_future(newest, now, f"{base} has version {newest}")
     return max(now, newest + 1)
 
@@ -46,91 +45,101 @@ def refuse_far_future(tag: int, now: int, what: str) -> None:
     if tag > now + DAY:
         raise TrainerError(
             f"{what}, {(tag - now) / DAY:.0f} days ahead of this machine's clock ({time.ctime(now)}); "
-            "set the clock right, or remove that version."
+            "set the clock right, or use a version that is not in the future."
         )
 
 
+def is_published(base: str, tag: int) -> bool:
+    """Tell whether a version is there and whole; raises TrainerError where it is there and damaged.
+
+    On gs:// a version without `saved_model.pb` is one whose upload broke off: it may be written again.
+    """
+    target = files.join(base, str(tag))
+    names = files.names_in(target)
+    if not names or (files.is_remote(base) and GRAPH not in names):
+        return False
+    if not is_whole(target):
+        raise TrainerError(
+            f"{target} exists but does not match its {CHECKSUMS}; it is never overwritten: "
+            "remove it, or give a new version tag."
+        )
+    return True
+
+
 def is_whole(folder: str) -> bool:
-    """Tell whether a version has all its files as its checksums say; a local one is read in full."""
+    """Tell whether a version has all its files as its checksums say (on gs://: with the right sizes)."""
     try:
         listed = json.loads(files.read(files.join(folder, CHECKSUMS)))["files"]
-        return GRAPH in listed and all(_matches(files.join(folder, name), entry) for name, entry in listed.items())
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return GRAPH in listed and all(
+            _matches(files.join(folder, name), entry) for name, entry in listed.items()
+        )
+    except (TrainerError, OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def publish(base: str, tag: int, save: Callable[[str], None], dataset: Dataset, card: Callable[[], dict[str, Any]]) -> str:
+def publish(base: str, tag: int, fill: Callable[[Path, int, int | None], None]) -> str:
     """Write a version beside its place and give it its name when every byte is on the disk; gives its path.
 
-    `save` writes the SavedModel into a folder; `card` is asked last, when all durations but its own are known.
-    Raises FileExistsError when there is such a version already.
+    `fill` takes (folder, tag, parent) and writes everything but the checksums; the parent is the newest
+    version there is. Raises TakenError when somebody else has published the tag.
     """
     target = files.join(base, str(tag))
+    parent = max((version for version in versions(base) if version != tag), default=None)
+    files.remove_stale_partials(base, str(tag))
     if files.is_remote(base):
         with tempfile.TemporaryDirectory() as scratch:
-            _write(Path(scratch), save, dataset, card)
+            _fill(Path(scratch), lambda folder: fill(folder, tag, parent))
             _upload(Path(scratch), target)
         return target
     partial = Path(base, f"{tag}.partial-{os.getpid()}")
     try:
-        partial.mkdir(parents=True)
-        _write(partial, save, dataset, card)
-        _sync(partial)
+        _fill(partial, lambda folder: fill(folder, tag, parent))
         _rename(partial, Path(target))
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
-def _write(folder: Path, save: Callable[[str], None], dataset: Dataset, card: Callable[[], dict[str, Any]]) -> None:
+def publish_next(base: str, tag: int, fill: Callable[[Path, int, int | None], None]) -> str:
+    """Publish under `tag`, or under the next free one where another trainer was quicker."""
+    while True:
+        try:
+            return publish(base, tag, fill)
+        except TakenError:
+            tag = next_tag(base, int(time.time()))
+
+
+def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
     with files.saying(f"write the export {folder}"):
-        save(str(folder))
-        extra = folder / "assets.extra"
-        extra.mkdir(exist_ok=True)
-        _write_test_images(extra / "test_images.zip", dataset)
-        (folder / "model_card.json").write_text(json.dumps(card(), indent=1) + "\n")
+        folder.mkdir(parents=True, exist_ok=True)
+        fill(folder)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         listed = {
-            str(path.relative_to(folder)): {"sha256": files.digest(path), "size": path.stat().st_size} for path in paths
+            str(path.relative_to(folder)): {"sha256": files.digest(path), "size": path.stat().st_size}
+            for path in paths
         }
         (folder / CHECKSUMS).write_text(json.dumps({"files": listed}, indent=1) + "\n")
-
-
-def _write_test_images(path: Path, dataset: Dataset) -> None:
-    """Keep the first 500 test images as idx files, for the web UI and `invoke predict`."""
-    images, labels = dataset.test.images[:TEST_IMAGES], dataset.test.labels[:TEST_IMAGES]
-    source = {"dataset": dataset.name, "stand_in": dataset.stand_in}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("images.idx", idx.encode(np.asarray(images)))
-        archive.writestr("labels.idx", idx.encode(np.asarray(labels)))
-        archive.writestr("source.json", json.dumps(source))
-
-
-def _sync(folder: Path) -> None:
-    with files.saying(f"sync the export {folder}"):
-        for path in [*folder.rglob("*"), folder]:
-            if path.is_dir():
-                files.sync_folder(path)
-            else:
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+        files.sync_tree(folder)
 
 
 def _rename(partial: Path, target: Path) -> None:
     """Give the version its name; a folder that holds anything is never replaced (rename(2))."""
-    try:
-        partial.rename(target)
+    with files.saying(f"publish {target}"):
+        try:
+            partial.rename(target)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise TakenError(
+                    f"{target} has been published meanwhile and is never overwritten; give a new tag."
+                ) from None
+            raise
         files.sync_folder(target.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise FileExistsError(errno.EEXIST, "exists already", str(target)) from None
-        raise TrainerError(f"Could not publish {target}: {error.strerror}.") from error
 
 
 def _upload(scratch: Path, target: str) -> None:
-    """Copy a version to gs://, where a folder cannot be renamed: `saved_model.pb` last, for servers look for it."""
+    """Copy a version to gs://, where no folder can be renamed: `saved_model.pb` last, servers look for it."""
     if GRAPH in files.names_in(target):
-        raise FileExistsError(errno.EEXIST, "exists already", target)
+        raise TakenError(f"{target} has been published meanwhile and is never overwritten; give a new tag.")
     names = sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file())
     for name in sorted(names, key=lambda name: (name == GRAPH, name == CHECKSUMS)):
         files.write(files.join(target, name), (scratch / name).read_bytes())

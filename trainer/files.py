@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from trainer.errors import TrainerError
+from trainer.quiet import load_tensorflow
 
 
 def is_remote(path: str) -> bool:
@@ -27,26 +30,25 @@ def names_in(folder: str) -> list[str]:
     """List the names in a folder, sorted and without trailing slashes; an absent folder has none."""
     with saying(f"read the folder {folder}"):
         if not is_remote(folder):
-            return sorted(os.listdir(folder)) if Path(folder).is_dir() else []
+            return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
         gfile = _gfile()
         return sorted(name.rstrip("/") for name in gfile.listdir(folder)) if gfile.isdir(folder) else []
 
 
 def read(path: str) -> bytes:
-    """Give a file's bytes; raises FileNotFoundError where there is none."""
-    if not is_remote(path):
-        return Path(path).read_bytes()
-    gfile = _gfile()
-    if not gfile.exists(path):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-    with saying(f"read {path}"), gfile.GFile(path, "rb") as file:
-        return file.read()
+    """Give a file's bytes."""
+    with saying(f"read {path}"):
+        if not is_remote(path):
+            return Path(path).read_bytes()
+        with _gfile().GFile(path, "rb") as file:
+            return file.read()
 
 
 def write(path: str, content: bytes) -> None:
     """Write a file that is there whole or not at all, also after a loss of power; makes its folder.
 
-    A gs:// object appears when its upload is complete; a local file is written beside its place, synced and renamed.
+    A gs:// object appears when its upload is complete; a local file is written beside its place, synced and
+    renamed.
     """
     with saying(f"write {path}"):
         if is_remote(path):
@@ -56,17 +58,36 @@ def write(path: str, content: bytes) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file or a folder with everything in it; absent is fine."""
-    if is_remote(path):
-        gfile = _gfile()
-        if gfile.isdir(path):
-            gfile.rmtree(path)
-        elif gfile.exists(path):
-            gfile.remove(path)
-    elif Path(path).is_dir():
-        shutil.rmtree(path)
-    else:
-        Path(path).unlink(missing_ok=True)
+    """Remove a file, or a local folder with everything in it; absent is fine."""
+    with saying(f"remove {path}"):
+        if is_remote(path):
+            _gfile().remove(path)
+        elif Path(path).is_dir():
+            shutil.rmtree(path)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder, so that a place that cannot be written is found before the training and not after it."""
+    with saying(f"make the folder {folder}"):
+        if is_remote(folder):
+            _gfile().makedirs(folder)
+        else:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+def remove_stale_partials(folder: str, prefix: str) -> None:
+    """Remove what dead processes left half-written: `<prefix>….partial-<pid>`.
+
+    Our own pid can only be a namesake before us: in a container every trainer is process 1.
+    """
+    if is_remote(folder):
+        return
+    for name in names_in(folder):
+        match = re.fullmatch(r"(.*)\.partial-([0-9]+)", name)
+        if match and match[1].startswith(prefix) and not _is_another_alive(int(match[2])):
+            remove(join(folder, name))
 
 
 def sync_folder(folder: Path) -> None:
@@ -76,6 +97,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make a local folder and all files in it survive a loss of power."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir():
+            sync_folder(path)
+        else:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def digest(path: Path) -> str:
@@ -117,15 +148,27 @@ def _write_remote(path: str, content: bytes) -> None:
         file.write(content)
 
 
-def _gfile():  # noqa: ANN202  # TensorFlow's module, imported where a path has a scheme
+def _gfile() -> ModuleType:
+    """TensorFlow's file functions, loaded where a path has a scheme."""
+    load_tensorflow()
     import tensorflow as tf
 
     return tf.io.gfile
 
 
+def _is_another_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _remote_errors() -> tuple[type[BaseException], ...]:
     """TensorFlow's own error class, if TensorFlow is loaded at all: nothing else can raise it."""
-    import sys
-
     loaded = sys.modules.get("tensorflow")
     return (loaded.errors.OpError,) if loaded else ()

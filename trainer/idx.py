@@ -20,8 +20,8 @@ GZIP_MAGIC = b"\x1f\x8b"
 def decode(file: BinaryIO, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Read an idx file, gzipped or plain, that must hold exactly `shape` unsigned bytes.
 
-    `name` stands in the messages. Never inflates more than the expected bytes and one: what follows is refused
-    unread, so a gzip bomb costs nothing. Raises TrainerError naming the file and what is wrong with it.
+    `name` stands in the messages. Never inflates more than the expected bytes and one: what follows is
+    refused unread, so a gzip bomb costs nothing. Raises TrainerError naming the file and what is wrong.
     """
     head_size = 4 * (1 + len(shape))
     expected = head_size + int(np.prod(shape))

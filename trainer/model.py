@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from trainer.errors import Mistake
+from trainer.errors import UsageError
 
 PARAMETERS = {"cnn": 3_274_634, "linear": 7_850, "fast": 106_122}
 """What each model must count; a change of layers that is not meant is found here."""
@@ -33,7 +33,7 @@ def linear() -> list[keras.Layer]:
 
 
 def fast() -> list[keras.Layer]:
-    """A small network that reaches 99 % in seconds: the first convolution strides, so little is left to do."""
+    """A small network that reaches 99 % in seconds: the first convolution strides and leaves little to do."""
     return [
         layers.Conv2D(16, 5, strides=2, padding="same", activation="relu"),
         layers.Conv2D(32, 3, padding="same", activation="relu"),
@@ -53,7 +53,7 @@ def build(name: str, precision: str = "float32") -> keras.Model:
     `precision` `bfloat16` computes in bfloat16 and keeps the weights in float32 (Keras' mixed policy).
     """
     if name not in MODELS:
-        raise Mistake(f"There is no model {name!r}; there are {', '.join(MODELS)}.")
+        raise UsageError(f"There is no model {name!r}; there are {', '.join(MODELS)}.")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:

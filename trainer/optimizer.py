@@ -16,7 +16,7 @@ WARM_UP = 0.1
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     """Up from 0 to the peak in a tenth of the steps, then in a straight line down to 0 at the end.
 
-    After L. N. Smith and N. Topin, Super-Convergence, 2018 (arXiv 1708.07120), without the change of momentum.
+    After L. N. Smith and N. Topin, Super-Convergence, 2018 (arXiv 1708.07120), with constant momentum.
     """
 
     def __init__(self, peak: float, steps: int) -> None:

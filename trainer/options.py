@@ -1,4 +1,4 @@
-"""The flags of `python -m trainer`, each with a variable: --tf-train-steps is TF_TRAIN_STEPS; the flag wins."""
+"""The flags of `python -m trainer`, each with a variable (--tf-seed is TF_SEED); the flag wins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
-from trainer.errors import Mistake
+from trainer.errors import UsageError
 
 MIRRORS = "https://storage.googleapis.com/cvdf-datasets/mnist/,https://ossci-datasets.s3.amazonaws.com/mnist/"
 
@@ -57,7 +57,7 @@ def _mirrors(text: str) -> tuple[str, ...]:
 
 
 def _path(text: str) -> str:
-    if "\0" in text:
+    if not text or "\0" in text:
         raise ValueError("a path")
     return text
 
@@ -95,10 +95,14 @@ def flag_of(name: str) -> str:
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
-    """Read flags and TF_* variables; raises Mistake with one sentence that names the flag or the variable."""
-    parser = _Parser(prog="python -m trainer", description="Train a digit classifier and export it.", allow_abbrev=False)
+    """Read flags and TF_* variables; raises UsageError naming the flag or the variable."""
+    parser = _Parser(
+        prog="python -m trainer", description="Train a digit classifier and export it.", allow_abbrev=False
+    )
     for one in fields(Options):
-        parser.add_argument(flag_of(one.name), dest=one.name, metavar="X", help=_help(one.metadata["help"], one.default))
+        parser.add_argument(
+            flag_of(one.name), dest=one.name, metavar="X", help=_help(one.metadata["help"], one.default)
+        )
     given = vars(parser.parse_args(list(argv)))
     values: dict[str, Any] = {}
     for one in fields(Options):
@@ -115,19 +119,22 @@ def refuse_several_tasks(tf_config: str) -> None:
     """Refuse a TF_CONFIG that names more than one task: this version trains with a lone chief."""
     try:
         config = json.loads(tf_config or "{}")
-        cluster = config.get("cluster") or {}
-        tasks = sum(len(addresses) for kind, addresses in cluster.items() if kind != "evaluator")
+        tasks = sum(len(addresses) for addresses in (config.get("cluster") or {}).values())
     except (ValueError, AttributeError, TypeError):
-        raise Mistake('TF_CONFIG is not JSON of the form {"cluster": {"chief": ["host:port"]}, …}.') from None
+        raise UsageError(
+            'TF_CONFIG is not JSON of the form {"cluster": {"chief": ["host:port"]}, …}.'
+        ) from None
     if tasks > 1:
-        raise Mistake(f"TF_CONFIG names {tasks} tasks; this trainer runs as one chief without workers or servers.")
+        raise UsageError(
+            f"TF_CONFIG names {tasks} tasks; this trainer runs as one chief without workers or servers."
+        )
 
 
 def _convert(convert: Callable[[str], Any], origin: str, text: str) -> Any:
     try:
         return convert(text)
     except ValueError as error:
-        raise Mistake(f"{origin}: {text!r} is not {error}.") from None
+        raise UsageError(f"{origin}: {text!r} is not {error}.") from None
 
 
 def _help(text: str, default: Any) -> str:
@@ -136,7 +143,7 @@ def _help(text: str, default: Any) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Raises a Mistake of one sentence where argparse would print its usage and exit."""
+    """Raises a UsageError of one sentence where argparse would print its usage and exit."""
 
     def error(self, message: str) -> NoReturn:
-        raise Mistake(f"{message[0].upper()}{message[1:]}; `python -m trainer --help` lists the flags.")
+        raise UsageError(f"{message[0].upper()}{message[1:]}; `python -m trainer --help` lists the flags.")

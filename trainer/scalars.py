@@ -1,4 +1,4 @@
-"""TensorBoard's event file with the curves of a run, written as plain records: no summary ops, no TensorBoard."""
+"""TensorBoard's event file with the curves of a run, written as plain records, which is cheap."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Scalars:
         now = time.time()
         for step, value in enumerate(values.tolist(), first + 1):
             if step % EVERY == 0 or len(values) == 1:
-                summary = tf.compat.v1.Summary(value=[tf.compat.v1.Summary.Value(tag=name, simple_value=value)])
+                summary = tf.compat.v1.Summary(
+                    value=[tf.compat.v1.Summary.Value(tag=name, simple_value=value)]
+                )
                 self._add(tf.compat.v1.Event(wall_time=now, step=step, summary=summary))
 
     def flush(self) -> None:

@@ -16,26 +16,29 @@ class Servable(tf.Module):
     """A trained network as one function `classify`, for TensorFlow Serving and for the evaluation."""
 
     def __init__(self, name: str, weights: list[np.ndarray]) -> None:
-        """Take a copy of the weights into a fresh float32 network, whatever precision they were trained in."""
+        """Put a copy of the weights into a fresh float32 network, whatever precision trained them."""
         super().__init__(name="servable")
         self._network = model.build(name)
         self._network.set_weights(weights)
-        self._weights = [variable.value for variable in self._network.variables]
 
     @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="x")])
     def classify(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
         """Take images [N, 28, 28] or [N, 784] of 0 to 1; give `predictions` [N, 10] and `classes` int64 [N].
 
-        The rank is left open in the signature so that both forms fit; any other form is refused when it is asked.
+        The signature leaves the rank open so that both forms fit; any other form is refused when asked.
         """
         form = tf.strings.reduce_join(tf.strings.as_string(tf.shape(x)[1:]), separator=",")
+        fits = tf.logical_and(tf.reduce_any(tf.equal(form, SHAPES)), tf.size(x) > 0)
         check = tf.debugging.Assert(
-            tf.reduce_any(tf.equal(form, SHAPES)), ["x must be [N, 28, 28] or [N, 784] but is", tf.shape(x)]
+            fits, ["x must be [N, 28, 28] or [N, 784], N at least 1, but is", tf.shape(x)]
         )
         with tf.control_dependencies([check]):
             images = tf.reshape(x, [-1, 28, 28, 1])
         logits = self._network(images, training=False)
-        return {"predictions": tf.nn.softmax(logits), "classes": tf.argmax(logits, axis=-1, output_type=tf.int64)}
+        return {
+            "predictions": tf.nn.softmax(logits),
+            "classes": tf.argmax(logits, axis=-1, output_type=tf.int64),
+        }
 
     def save(self, folder: str) -> None:
         """Write the SavedModel with `classify` under both of the tutorial's signatures."""

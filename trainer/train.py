@@ -1,7 +1,7 @@
 """The training loop: many steps in one call into TensorFlow, from a step that a checkpoint may have set.
 
-Everything random in step s follows from (seed, s) alone, and the order of the images in an epoch from (seed, epoch).
-So a run that is cut off and goes on from a checkpoint ends with the very weights of one that was not.
+What is random in step s follows from (seed, s) or from state in the checkpoint, the order of images in an
+epoch from (seed, epoch). So a run that is cut off and goes on ends with the very weights of one that was not.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ import tensorflow as tf
 
 from trainer import model
 from trainer.data import Split
-from trainer.errors import TrainerError
+from trainer.errors import TrainerError, UsageError
 from trainer.log import say
 from trainer.optimizer import make_optimizer
 from trainer.options import Options
@@ -45,7 +46,7 @@ class Trainer:
         self.optimizer.build(self.network.trainable_variables)
         self._images = tf.constant(self.train.images)
         self._labels = tf.constant(self.train.labels.astype(np.int32))
-        self._epochs: dict[int, np.ndarray] = {}
+        self._length = 1
         self._run = tf.function(
             self._steps,
             input_signature=[
@@ -55,12 +56,18 @@ class Trainer:
         )
 
     def state(self) -> list[np.ndarray]:
-        """Give all that a checkpoint must hold: weights, the random state of layers, the optimizer's slots."""
+        """Give all that a checkpoint must hold: weights, layers' random state, the optimizer's slots."""
         return [np.asarray(variable) for variable in self._variables()]
 
     def restore(self, step: int, state: list[np.ndarray]) -> None:
-        """Go on after `step` steps with what `state()` gave."""
-        for variable, value in zip(self._variables(), state, strict=True):
+        """Go on after `step` steps with what `state()` gave; raises UsageError if the model has changed."""
+        variables = self._variables()
+        if [tuple(variable.shape) for variable in variables] != [value.shape for value in state]:
+            raise UsageError(
+                f"The checkpoint at step {step} does not fit {self.options.model_type} as it is now: the "
+                "code has changed since; give a new version tag to train from the start."
+            )
+        for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
         self.step = step
 
@@ -69,9 +76,9 @@ class Trainer:
 
         Raises TrainerError when the loss is no longer a number.
         """
-        length, logged, since = 1, time.monotonic(), self.step
+        logged, since = time.monotonic(), self.step
         while self.step < until and not stopped():
-            count = min(length, until - self.step)
+            count = min(self._length, until - self.step)
             started = time.monotonic()
             losses, accuracies = (part.numpy() for part in self._run(self._order(count), self.step))
             now = time.monotonic()
@@ -79,7 +86,7 @@ class Trainer:
             self.write("loss", self.step, losses)
             self.write("accuracy", self.step, accuracies)
             self.step += count
-            length = max(1, min(2 * length, int(count * CALL_SECONDS / (now - started))))
+            self._length = max(1, min(2 * self._length, int(count * CALL_SECONDS / (now - started))))
             if now - logged >= LOG_SECONDS or self.step == until:
                 self._log(losses[-1], (self.step - since) / (now - logged))
                 logged, since = now, self.step
@@ -88,13 +95,9 @@ class Trainer:
         """Give the indices [count, batch] of the images of the next steps; epochs follow without a seam."""
         size, total = self.options.batch_size, len(self.train.labels)
         at = np.arange(self.step * size, (self.step + count) * size)
-        epochs = range(at[0] // total, at[-1] // total + 1)
-        self._epochs = {epoch: self._epochs.get(epoch, None) for epoch in epochs}
-        for epoch, order in self._epochs.items():
-            if order is None:
-                self._epochs[epoch] = np.random.default_rng([self.options.seed, epoch]).permutation(total)
-        orders = np.concatenate([self._epochs[epoch] for epoch in epochs])
-        return orders[at - epochs[0] * total].astype(np.int32).reshape(count, size)
+        epochs = range(int(at[0]) // total, int(at[-1]) // total + 1)
+        orders = np.concatenate([_shuffled(self.options.seed, epoch, total) for epoch in epochs])
+        return orders[at - epochs[0] * total].reshape(count, size)
 
     def _steps(self, order: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Take len(order) steps in the graph; gives the loss and the accuracy of each on its own batch."""
@@ -129,20 +132,16 @@ class Trainer:
         return tf.slice(padded, [0, corner[0], corner[1]], [self.options.batch_size, 28, 28])
 
     def _variables(self) -> list[keras.Variable]:
-        return [*self.network.variables, *self._seeds(), *self.optimizer.variables]
-
-    def _seeds(self) -> list[keras.Variable]:
-        """The counters behind dropout, which Keras does not list among a model's weights."""
-        known = {id(variable) for variable in self.network.variables}
-        layers = (layer for layer in self.network.layers if hasattr(layer, "seed_generator"))
-        return [one.seed_generator.state for one in layers if id(one.seed_generator.state) not in known]
+        """All state: `network.variables` has the counters behind dropout too, unlike `network.weights`."""
+        return [*self.network.variables, *self.optimizer.variables]
 
     def _refuse_nan(self, losses: np.ndarray) -> None:
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
             raise TrainerError(
-                f"The loss was {losses[bad[0]]} at step {self.step + bad[0] + 1}: the training has blown up; "
-                f"a smaller --tf-learning-rate than {self.options.learning_rate:g} would be right. Nothing is exported."
+                f"The loss was {losses[bad[0]]} at step {self.step + bad[0] + 1}: the training has blown up, "
+                "nothing is exported; a new version tag and a --tf-learning-rate smaller than "
+                f"{self.options.learning_rate:g} would be right."
             )
 
     def _log(self, loss: float, rate: float) -> None:
@@ -151,3 +150,9 @@ class Trainer:
             f"step = {self.step}/{total}, loss = {loss:.4f}, "
             f"{rate * self.options.batch_size:.0f} images/s, {(total - self.step) / rate:.0f} s left"
         )
+
+
+@lru_cache(maxsize=8)
+def _shuffled(seed: int, epoch: int, total: int) -> np.ndarray:
+    """Give the order of `total` images in an epoch, the same one whenever it is asked for."""
+    return np.random.default_rng([seed, epoch]).permutation(total).astype(np.int32)

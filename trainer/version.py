@@ -1,0 +1,49 @@
+"""What a version holds beside its checksums: the SavedModel, test images, the model card."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer import idx
+from trainer.card import Facts, make_card
+from trainer.data import Dataset
+
+TEST_IMAGES = 500
+
+
+@dataclass(frozen=True)
+class Version:
+    """A trained model about to be published; `save` writes the SavedModel into a folder."""
+
+    save: Callable[[str], None]
+    dataset: Dataset
+    facts: Facts
+    started: float
+    """`time.monotonic()` at the start of the run."""
+
+    def fill(self, folder: Path, tag: int, parent: int | None) -> None:
+        """Write the model, then the images, then the card; its durations end when the card is written."""
+        began = time.monotonic()
+        self.save(str(folder))
+        extra = folder / "assets.extra"
+        extra.mkdir(exist_ok=True)
+        write_test_images(extra / "test_images.zip", self.dataset)
+        now = time.monotonic()
+        durations = self.facts.durations | {"export_s": now - began, "total_s": now - self.started}
+        card: dict[str, Any] = make_card(self.facts, tag, parent, durations)
+        (folder / "model_card.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def write_test_images(path: Path, dataset: Dataset) -> None:
+    """Keep the first 500 test images and labels as idx files in a zip."""
+    source = {"dataset": dataset.name, "stand_in": dataset.stand_in}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.idx", idx.encode(dataset.test.images[:TEST_IMAGES]))
+        archive.writestr("labels.idx", idx.encode(dataset.test.labels[:TEST_IMAGES]))
+        archive.writestr("source.json", json.dumps(source))
