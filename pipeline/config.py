@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pipeline import explain, program, yamlfile
 from pipeline.conflicts import conflicts
 from pipeline.errors import PipelineError
+from pipeline.names import printable
 from pipeline.settings import PLACEHOLDER_PROJECT, Section, Settings
 
 MOST_LINES = 3
@@ -42,7 +43,7 @@ class Given:
     def complaint(self, key: str, index: int | None = None) -> str:
         """How a sentence about this value begins."""
         if self.origin == "--set":
-            return f"--set {key}={self.written}"
+            return f"--set {printable(f'{key}={self.written}')}"
         return f"{self.items[index]} {key}[{index}]" if index is not None else f"{self.origin} {key}"
 
 
@@ -147,11 +148,11 @@ def _changes(changes: Iterable[str]) -> dict[str, Given]:
         if key not in KNOWN:
             inside = [other for other in KNOWN if other.startswith(f"{key}.")]
             group = f"is a group of settings; name one, such as {inside[0]}" if inside else ""
-            raise PipelineError(f"--set {change}: {group or explain.unknown(key, (), KNOWN)}")
+            raise PipelineError(f"--set {printable(change)}: {group or explain.unknown(key, (), KNOWN)}")
         try:
             found[key] = Given(explain.typed(text, KNOWN[key]), "--set", text)
         except ValueError as error:
-            raise PipelineError(f"--set {change}: {error}") from None
+            raise PipelineError(f"--set {printable(change)}: {error}") from None
     return found
 
 

@@ -52,7 +52,7 @@ def problem(error: ErrorDetails, field: FieldInfo, written: str) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "missing":
-        return f"missing; give it in base.yaml ({kind_of(field)})"
+        return f"missing; base.yaml gives every setting. Wanted: {kind_of(field)}"
     shown = quoted(value) if isinstance(value, str) else written or str(value)
     if kind == "literal_error" and isinstance(value, str):
         close = get_close_matches(value, choices(field.annotation), n=1, cutoff=0.5)

@@ -174,8 +174,13 @@ def text(value: str) -> str:
 
 def quoted(text: str) -> str:
     """The text as an error shows it: in quotes, escapes visible, shortened where it is long."""
+    return f'"{printable(text)}"'
+
+
+def printable(text: str) -> str:
+    """The text on one line: escapes visible, shortened where it is long."""
     shown = text if len(text) <= 70 else f"{text[:70]}…"
-    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + '"'
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def _is_address(text: str) -> bool:
