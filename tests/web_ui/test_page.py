@@ -53,8 +53,8 @@ def test_a_prediction_shows_truth_digit_shares_latency_and_the_version_that_answ
     (_, _, image), page = says.asked[0], response.text
     truth = image[0] % 10  # the test images begin with their own number
     assert response.status_code == 200
-    assert f'<dd id="truth">{truth}</dd>' in page
-    assert '<dd id="prediction">7</dd>' in page
+    assert f'<b id="truth">{truth}</b>' in page
+    assert '<b id="prediction">7</b>' in page
     assert '<b id="version">1763900042</b>' in page
     assert '<span id="latency">3.2</span> ms' in page
     assert 'src="data:image/png;base64,' in page
@@ -79,11 +79,12 @@ def test_a_share_that_is_not_quite_all_or_nothing_never_reads_as_such(share: flo
 
 
 def test_the_verdict_says_in_words_whether_the_model_was_right(base: Path) -> None:
-    app, says = client(base, says := Says()), says
+    says = Says()
+    app = client(base, says)
     for _ in range(40):
         page = app.get("/").text
         truth = says.asked[-1][2][0] % 10
-        assert f'<dd class="word">{"right" if truth == 7 else "wrong"}</dd>' in page
+        assert f'<span id="verdict">{"✓ right" if truth == 7 else "✗ wrong"}</span>' in page
 
 
 def test_another_image_is_a_plain_link_that_keeps_the_form_and_changes_the_image(base: Path) -> None:
@@ -108,7 +109,7 @@ def test_another_image_is_a_plain_link_that_keeps_the_form_and_changes_the_image
         ("addr=http://x/", 400, "The server address is a host name", "addr"),
         ("name=", 400, "The model name takes letters", "name"),
         ("name=a/b", 400, "The model name takes letters", "name"),
-        ("port=9001", 403, "may not connect to mnist-service:9001, only to mnist-service:9000.", "addr"),
+        ("port=9001", 403, "may not connect to mnist-service:9001, only to mnist-service:9000.", "port"),
         ("addr=169.254.169.254&port=80", 403, "may not connect to 169.254.169.254:80", "addr"),
     ],
 )
@@ -218,7 +219,7 @@ def test_a_version_trained_on_the_stand_in_set_wears_a_banner(tmp_path: Path) ->
     publish(tmp_path, 1763900000, stand_in=True)
     page = client(tmp_path).get("/").text
     assert "Trained on the stand-in data set." in page
-    assert "from digits</small>" in page
+    assert "from scikit-learn’s digits</small>" in page
 
 
 def test_the_banner_follows_the_version_that_answered_not_the_newest(tmp_path: Path) -> None:

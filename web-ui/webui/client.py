@@ -76,7 +76,7 @@ class Predictor:
         match code:
             case grpc.StatusCode.UNAVAILABLE:
                 return problems.ServerDown(
-                    f"No model server answers at {server}. Is it running? This page finds it again by itself."
+                    f"No model server answers at {server}. Once one does, this page finds it by itself."
                 )
             case grpc.StatusCode.DEADLINE_EXCEEDED:
                 return problems.TooSlow(

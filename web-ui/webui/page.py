@@ -67,7 +67,8 @@ class Form:
             raise BadValue("The port is a whole number from 1 to 65535.", "port") from error
         if server not in allowed:
             named = ", ".join(str(each) for each in allowed)
-            raise Refused(f"This page may not connect to {server}, only to {named}.", "addr")
+            field = "port" if any(server.host == each.host for each in allowed) else "addr"
+            raise Refused(f"This page may not connect to {server}, only to {named}.", field)
         return server
 
 

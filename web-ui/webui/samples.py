@@ -44,6 +44,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def title(self) -> str:
+        """The data set's name for a reader."""
+        return {"mnist": "MNIST", "digits": "scikit-learn’s digits"}.get(self.dataset, self.dataset)
+
     def pick(self, after: int | None = None) -> Sample:
         """A random image; never the one at `after`, so that “another” is another."""
         index = secrets.randbelow(len(self))
