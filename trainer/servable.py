@@ -18,8 +18,12 @@ class Servable(tf.Module):
     def __init__(self, name: str, weights: list[np.ndarray]) -> None:
         """Put a copy of the weights into a fresh float32 network, whatever precision trained them."""
         super().__init__(name="servable")
-        self._network = model.build(name)
-        self._network.set_weights(weights)
+        network = model.build(name)
+        network.set_weights(weights)
+        # TensorFlow Serving restores what is tracked here by its variable handles. Of a Keras layer it would restore
+        # copies that `classify` does not read, so the plain variables are tracked and the network, in a closure, is not.
+        self._weights = [variable.value for variable in network.variables]
+        self._logits = lambda images: network(images, training=False)
 
     @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="x")])
     def classify(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -34,7 +38,7 @@ class Servable(tf.Module):
         )
         with tf.control_dependencies([check]):
             images = tf.reshape(x, [-1, 28, 28, 1])
-        logits = self._network(images, training=False)
+        logits = self._logits(images)
         return {
             "predictions": tf.nn.softmax(logits),
             "classes": tf.argmax(logits, axis=-1, output_type=tf.int64),
