@@ -5,12 +5,13 @@ import sys
 
 wsgi_app = "webui:create_app()"
 
-# One process: pages wait for the model server, not for the processor. Threads are made when needed; the page
-# lets 48 calls wait at most (client.py), so /healthz finds a free one while a model server hangs.
+# One process: pages wait for the model server, not for the processor. A connection that sends its request
+# slowly holds a thread, so there are many; they are made when needed. 51 MB with a few, 60 MB with 300.
+# client.py lets 256 calls wait for a model server, so /healthz finds a thread while one hangs.
 workers = 1
 worker_class = "gthread"
-threads = 64
-worker_connections = 1000
+threads = 512
+worker_connections = 2000
 
 timeout = 30  # seconds without a sign of life until the worker is replaced; a call's own deadline is 5
 graceful_timeout = 10

@@ -30,7 +30,7 @@ _CHANNEL_OPTIONS = (
 class Predictor:
     """Asks for predictions, from any thread. Channels open at the first call, so after gunicorn's fork."""
 
-    def __init__(self, deadline_s: float = 5.0, most_at_once: int = 48) -> None:
+    def __init__(self, deadline_s: float = 5.0, most_at_once: int = 256) -> None:
         """`deadline_s`: seconds for one call. `most_at_once`: calls in flight; more are refused at once, so
         that a server that hangs cannot take every thread of this process, /healthz among them."""
         self._deadline_s = deadline_s
