@@ -55,15 +55,14 @@ def warm_up(model: LoadedModel, dtypes: Mapping[int, np.dtype]) -> None:
     if not served:
         raise LoadError("it has no signature to serve")
     for name, signature in served.items():
+        for alias, info in [*signature.inputs.items(), *signature.outputs.items()]:
+            if info.dtype not in dtypes:
+                raise LoadError(f'signature "{name}" has a tensor {alias} of a type that is not served')
+        inputs = {alias: _zeros(info, dtypes[info.dtype]) for alias, info in signature.inputs.items()}
         try:
-            inputs = {
-                alias: np.zeros(_shape(info), dtypes[info.dtype]) for alias, info in signature.inputs.items()
-            }
             model.predict(inputs, name, sorted(signature.outputs))
         except ServingError as error:
             raise LoadError(f'the warm-up predict of signature "{name}" failed: {error.message}') from error
-        except KeyError as error:
-            raise LoadError(f'signature "{name}" has an input of a type that is not served') from error
 
 
 def _zeros(info: TensorInfo, dtype: np.dtype) -> np.ndarray:

@@ -94,11 +94,10 @@ def _mistyped(value: object, dtype: int) -> ServingError:
 
 
 def _float(value: object, dtype: int) -> float:
-    if type(value) not in (int, float):
+    kind = type(value)
+    if kind is not float and kind is not int:
         raise _mistyped(value, dtype)
-    info = np.finfo(DTYPES[dtype])
-    most = (1 << (info.nmant + 1)) - 1 if type(value) is int else float(info.max)
-    if abs(value) > most and math.isfinite(value):
+    if abs(value) > _MOST[kind, dtype] and math.isfinite(value):
         raise invalid(
             f"Cannot convert JSON value: {show(value)} to {name_of(dtype)} without loss of precision."
         )
@@ -106,8 +105,7 @@ def _float(value: object, dtype: int) -> float:
 
 
 def _int(value: object, dtype: int) -> int:
-    info = np.iinfo(DTYPES[dtype])
-    if type(value) is not int or not info.min <= value <= info.max:
+    if type(value) is not int or value not in _RANGE[dtype]:
         raise _mistyped(value, dtype)
     return value
 
@@ -131,20 +129,24 @@ def _string(value: object, dtype: int) -> bytes:
         raise invalid("Unable to base64 decode") from error
 
 
+_FLOATS = (DataType.DT_FLOAT, DataType.DT_DOUBLE)
+_INTS = (
+    DataType.DT_INT32,
+    DataType.DT_INT16,
+    DataType.DT_INT8,
+    DataType.DT_UINT8,
+    DataType.DT_INT64,
+    DataType.DT_UINT32,
+    DataType.DT_UINT64,
+)
+# The largest whole number up to which a float type has all of them, and the largest it has at all.
+_MOST = {(int, kind): (2 << np.finfo(DTYPES[kind]).nmant) - 1 for kind in _FLOATS}
+_MOST |= {(float, kind): float(np.finfo(DTYPES[kind]).max) for kind in _FLOATS}
+_RANGE = {kind: range(int(np.iinfo(DTYPES[kind]).min), int(np.iinfo(DTYPES[kind]).max) + 1) for kind in _INTS}
+
 _CHECKS: dict[int, Callable] = {
-    DataType.DT_FLOAT: _float,
-    DataType.DT_DOUBLE: _float,
+    **dict.fromkeys(_FLOATS, _float),
+    **dict.fromkeys(_INTS, _int),
     DataType.DT_STRING: _string,
     DataType.DT_BOOL: _bool,
-} | dict.fromkeys(
-    (
-        DataType.DT_INT32,
-        DataType.DT_INT16,
-        DataType.DT_INT8,
-        DataType.DT_UINT8,
-        DataType.DT_INT64,
-        DataType.DT_UINT32,
-        DataType.DT_UINT64,
-    ),
-    _int,
-)
+}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+import socket
+from collections.abc import Callable
 from concurrent.futures import Executor
 from urllib.parse import unquote
 
@@ -21,6 +24,9 @@ from serving.rest_json import dump_predict, parse_predict
 # The largest body, in bytes: 2,000 images of 784 numbers as text. Larger ones get 413.
 MAX_BODY_BYTES = 32 << 20
 
+# How long a client may take to fetch its answer once all are computed and the server stops.
+_LAST_SECONDS = 5.0
+
 # tensorflow_serving/model_servers/http_rest_api_util.cc
 _MODEL = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _POST = re.compile(rf"{_MODEL}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
@@ -28,14 +34,49 @@ _GET = re.compile(rf"{_MODEL}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
 _NO_NAME = re.compile(r"/v1/models(/metadata)?", re.IGNORECASE)
 
 
-def application(
-    models: Models, metrics: Metrics, metrics_path: str | None, workers: Executor
-) -> web.Application:
-    """The HTTP side as an aiohttp application."""
-    api = _Api(models, metrics, metrics_path, workers)
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.router.add_route("*", "/{path:.*}", api.answer)
-    return app
+class RestServer:
+    """The HTTP side: `start` on a listening socket, `stop` when what is running has been answered."""
+
+    def __init__(self, models: Models, metrics: Metrics, metrics_path: str | None, workers: Executor) -> None:
+        self._api = _Api(models, metrics, metrics_path, workers)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._count])
+        app.router.add_route("*", "/{path:.*}", self._api.answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
+        self._running = 0
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def start(self, sock: socket.socket) -> None:
+        """Answer what comes in on this socket."""
+        await self._runner.setup()
+        self._site = web.SockSite(self._runner, sock)
+        await self._site.start()
+
+    async def stop(self, grace: float) -> None:
+        """Take no new connection, wait up to so many seconds for the running requests, close.
+
+        aiohttp's own shutdown reads no more of a body that is still coming in: that request would be lost.
+        """
+        self._stopping.set()
+        await self._site.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), grace)
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Callable) -> web.StreamResponse:
+        self._running += 1
+        self._idle.clear()
+        try:
+            response = await handler(request)
+            if self._stopping.is_set():
+                response.force_close()
+            return response
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
 
 
 class _Api:

@@ -80,14 +80,10 @@ class _Running:
         if self._grpc is not None:
             await self._grpc.start()
         if self._socket is not None:
-            from aiohttp import web
+            from serving.rest_api import RestServer
 
-            from serving.rest_api import application
-
-            app = application(self._models, self._metrics, self._metrics_path, self._workers)
-            self._rest = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
-            await self._rest.setup()
-            await web.SockSite(self._rest, self._socket).start()
+            self._rest = RestServer(self._models, self._metrics, self._metrics_path, self._workers)
+            await self._rest.start(self._socket)
 
     async def _poll_forever(self) -> None:
         while True:
@@ -99,12 +95,8 @@ class _Running:
 
     async def _drain(self) -> None:
         await self._health.stop()
-        ends = []
-        if self._grpc is not None:
-            ends.append(self._grpc.stop(DRAIN_SECONDS))
-        if self._rest is not None:
-            ends.append(self._rest.cleanup())
-        await asyncio.gather(*ends)
+        both = [one for one in (self._grpc, self._rest) if one is not None]
+        await asyncio.gather(*(one.stop(DRAIN_SECONDS) for one in both))
         self._workers.shutdown(wait=False, cancel_futures=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import ml_dtypes
 import numpy as np
@@ -13,6 +14,7 @@ from serving.messages import DataType, TensorProto
 # A few bytes can announce a tensor of any size (a shape, and one value to be repeated): this is the most that
 # a request may unfold to, in bytes.
 MAX_TENSOR_BYTES = 64 << 20
+_MAX_RANK = 64  # numpy's limit
 
 # DataType → numpy dtype and the field that carries its values (tensorflow/core/framework/tensor.proto).
 _KINDS = {
@@ -47,12 +49,14 @@ def to_array(alias: str, tensor: TensorProto) -> np.ndarray:
     As in TensorFlow a field with too few values repeats its last, and one with none is all zeros.
     """
     shape = [dim.size for dim in tensor.tensor_shape.dim]
-    if tensor.dtype not in _KINDS or tensor.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+    if tensor.dtype not in _KINDS or tensor.tensor_shape.unknown_rank:
         raise _malformed(alias)
     dtype, field = _KINDS[tensor.dtype]
-    count = math.prod(shape)
-    if count * dtype.itemsize > MAX_TENSOR_BYTES:
+    if min(shape, default=0) < 0 or len(shape) > _MAX_RANK:
         raise _malformed(alias)
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > MAX_TENSOR_BYTES:
+        raise _malformed(alias)
+    count = math.prod(shape)
     if tensor.tensor_content and dtype.kind != "O":
         return _from_content(alias, tensor.tensor_content, dtype, count).reshape(shape)
     return _from_values(getattr(tensor, field), dtype, field, count).reshape(shape)
@@ -77,12 +81,10 @@ def _from_content(alias: str, content: bytes, dtype: np.dtype, count: int) -> np
     return np.frombuffer(content, dtype)
 
 
-def _from_values(values: object, dtype: np.dtype, field: str, count: int) -> np.ndarray:
+def _from_values(values: Sequence[object], dtype: np.dtype, field: str, count: int) -> np.ndarray:
+    given = np.array(values[:count], {"half_val": np.int64, "int_val": np.int64}.get(field, dtype))
     # half_val holds bit patterns; a value that does not fit (300 in a uint8) wraps, as C++'s cast does.
-    raw = {"half_val": np.int64, "int_val": np.int64}.get(field, dtype)
-    given = np.array(values[:count], dtype=raw)  # type: ignore[index]
-    if field == "half_val":
-        given = given.astype(np.uint16).view(dtype)
+    given = given.astype(np.uint16).view(dtype) if field == "half_val" else given.astype(dtype)
     array = np.full(count, b"" if dtype.kind == "O" else 0, dtype)
     array[: len(given)] = given
     if len(given):
