@@ -27,7 +27,7 @@ def lines(c: Context, component: str = "", diff: str = "") -> list[str]:
         loaded = loaded_of(c)
         return [f"environment {loaded.settings.environment}", *table(described(loaded, component))]
     environment, changes = chosen_of(c)
-    second_given = component and component not in components()
+    second_given = component and component.replace("-", "_") not in components()
     first, second = (diff, component) if second_given else (environment, diff)
     before, after = load(first, changes), load(second, changes)
     rows = difference(before, after, "" if second_given else component)

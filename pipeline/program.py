@@ -157,9 +157,10 @@ def named_positionals(tokens: Iterable[str], contexts: Any, core: Any) -> list[s
     for token in tokens:
         if value_due or token.startswith("-"):
             flag, given, _ = token.partition("=")
-            arg = flags.get(flag) or core.flags.get(flag)
+            # Not get(): a Lexicon's does not know the short names.
+            arg = next((known[flag] for known in (flags, core.flags) if flag in known), None)
             waiting = [name for name in waiting if value_due or not arg or name not in arg.names]
-            value_due = not value_due and not given and bool(arg) and arg.takes_value and not arg.optional
+            value_due = bool(not value_due and not given and arg and arg.takes_value and not arg.optional)
         elif waiting:
             token = f"{to_flag(waiting.pop(0))}={token}"
         elif token in contexts:

@@ -222,7 +222,7 @@ def test_fault_3_a_project_of_ones_own_passes() -> None:
 def test_fault_4_a_malformed_project_id_is_refused_with_its_line(folder: Path) -> None:
     line = edit(folder / "staging.yaml", "project: your-project-id", "project: My_Project")
     assert refusal("staging", folder).startswith(
-        f'config/staging.yaml:{line} gcp.project: "My_Project" is not a project id: 6 to 30 lower-case letters'
+        f'config/staging.yaml:{line} gcp.project: "My_Project" is not a project id: 6 to 30 lower-case'
     )
 
 
