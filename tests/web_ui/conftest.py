@@ -15,13 +15,18 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from flask.testing import FlaskClient
+from webui import create_app
 from webui.client import Predictor
+from webui.servers import Server
+from webui.serving_api import Prediction
+from webui.settings import Settings
 
 from tests.web_ui.model_server import Behaviour, serve
 
@@ -76,6 +81,28 @@ def base(tmp_path: Path) -> Path:
     """A base path with one version, the one that the model server says it serves."""
     publish(tmp_path / "export", 1763900000)
     return tmp_path / "export"
+
+
+SHARES = (0.0, 0.001, 0.01, 0.02, 0.03, 0.04, 0.05, 0.8, 0.049, 0.0)
+
+
+class Says:
+    """A predictor that says 7, or raises; it remembers what it was asked."""
+
+    def __init__(self, problem: BaseException | None = None, version: int = 1763900000) -> None:
+        self.problem, self.version, self.asked = problem, version, []
+
+    def predict(self, server: Server, model: str, image: bytes | Sequence[float]) -> Prediction:
+        self.asked.append((str(server), model, image))
+        if self.problem:
+            raise self.problem
+        return Prediction(7, SHARES, self.version, 3.25)
+
+
+def client(base: Path | str, predictor: Says | None = None, **changes: object) -> FlaskClient:
+    """A client of the app with `base` as base path, other settings by name, and a predictor."""
+    settings = Settings(model_base_path=str(base), **changes)
+    return create_app(predictor or Says(), settings).test_client()
 
 
 def free_port() -> int:

@@ -224,13 +224,13 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def test_a_server_that_was_killed_and_is_back_answers_again_within_two_seconds(predictor: Predictor) -> None:
+def test_a_server_that_was_killed_and_is_back_is_found_within_three_seconds(predictor: Predictor) -> None:
     port = free_port()
     server = Server("127.0.0.1", port)
     first = start_model_server(port)
     assert predictor.predict(server, "mnist", IMAGE).digit == 7
     kill(first)
-    for _ in range(30):  # asking in vain for a while must not make the channel slow to notice
+    for _ in range(100):  # ten seconds of asking in vain must not make the channel slow to notice
         with pytest.raises(problems.ServerDown):
             predictor.predict(server, "mnist", IMAGE)
         time.sleep(0.1)
@@ -242,7 +242,7 @@ def test_a_server_that_was_killed_and_is_back_answers_again_within_two_seconds(p
                 assert predictor.predict(server, "mnist", IMAGE).digit == 7
                 break
             except problems.ServerDown:
-                assert time.monotonic() - began < 2.0
+                assert time.monotonic() - began < 3.0
                 time.sleep(0.05)
     finally:
         kill(second)
