@@ -118,15 +118,19 @@ def _walk(
     for part, value in values.items():
         address = (*above, part)
         key = ".".join(address)
-        place = f"{name}:{document.marks[address].line}"
+        where = f"{name}:{document.marks[address].line} {yamlfile.dotted(address)}"
         known = model.model_fields.get(part)
         section = explain.section_of(known) if known else None
         if section and isinstance(value, dict):
             yield from _walk(document, name, section, address, value, faults)
         elif section:
-            faults.append(f"{place} {key}: is a group of settings; write them below it, indented")
+            faults.append(f"{where}: is a group of settings; write them below it, indented")
+        elif "." in part:
+            faults.append(
+                f"{where}: a dot does not lead into a group here; write the setting below it, indented"
+            )
         elif key not in KNOWN:
-            faults.append(f"{place} {key}: {explain.unknown(key, model.model_fields, KNOWN)}")
+            faults.append(f"{where}: {explain.unknown(key, model.model_fields, KNOWN)}")
         else:
             yield key, _given(document, address, value, name)
 

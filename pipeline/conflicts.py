@@ -10,6 +10,8 @@ from pipeline.settings import Settings
 Conflict = tuple[str, str]
 """The setting to change, by its dotted key, and the sentence about it."""
 
+ALIKE = "and on this machine nothing leads from one to the other; give both the same"
+
 
 def conflicts(settings: Settings) -> Iterator[Conflict]:
     """Every pair of settings that cannot both hold."""
@@ -42,15 +44,20 @@ def _address(settings: Settings) -> Iterator[Conflict]:
 
 
 def _ports(settings: Settings) -> Iterator[Conflict]:
-    serving = [
+    listening = [
         ("serving.grpc_port", settings.serving.grpc_port),
         ("serving.rest_port", settings.serving.rest_port),
     ]
-    others = []
-    if settings.cluster.kind == "local":  # every component listens on this machine
-        others += [("web_ui.port", settings.web_ui.port), ("tensorboard.port", settings.tensorboard.port)]
+    if settings.cluster.kind == "local":  # every component listens on this machine, and nothing forwards
+        for key, component in (("web_ui", settings.web_ui), ("tensorboard", settings.tensorboard)):
+            listening.append((f"{key}.port", component.port))
+            if component.service_port != component.port:
+                yield (
+                    f"{key}.service_port",
+                    f"{component.service_port} differs from {key}.port {component.port}, {ALIKE}",
+                )
     seen: dict[int, str] = {}
-    for key, port in serving + others:
+    for key, port in listening:
         if port in seen:
             yield key, f"{port} is {seen[port]} already; two servers cannot share a port"
         seen.setdefault(port, key)

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from pipeline.errors import PipelineError
+from pipeline.names import printable, quoted
 
 MAX_BYTES, MAX_DEPTH, MAX_NODES = 64 * 1024, 20, 5_000
 """A settings file has 3 KB, 3 levels and 70 nodes; the limits keep a wrong file cheap."""
@@ -82,7 +83,7 @@ def plain(text: str) -> str | int | float | bool | None:
     """The value of an unquoted scalar; ValueError says why it must be quoted where readers would differ."""
     if text in ("true", "false", "null"):
         return {"true": True, "false": False, "null": None}[text]
-    written = text if len(text) <= 40 else f"{text[:40]}…"
+    written = printable(text)
     quoted = f'write "{written}"'
     if number := _NUMBER.fullmatch(text):
         if len(text) > 15:
@@ -177,7 +178,9 @@ class _Reader:
                 f"the anchor &{event.anchor} hides an override; write the value where it is used",
             )
         if event.tag is not None:
-            raise self.fault(event, address, f"the tag {event.tag} is not allowed; write a plain value")
+            raise self.fault(
+                event, address, f"the tag {printable(event.tag)} is not allowed; write a plain value"
+            )
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(address)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -203,7 +206,9 @@ class _Reader:
             raise self.fault(event, address, "a key must be text, not a list or a mapping")
         key = self.node(event, address)
         if not isinstance(key, str):
-            raise self.fault(event, address, f'the key {event.value} is not text; write "{event.value}"')
+            raise self.fault(
+                event, address, f"the key {printable(event.value)} is not text; write {quoted(event.value)}"
+            )
         return key
 
     def sequence(self, address: Address) -> list[Any]:
@@ -229,5 +234,6 @@ class _Reader:
 
 
 def dotted(address: Address) -> str:
-    """`data.mirrors[1]` for ("data", "mirrors", 1)."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in address).removeprefix(".")
+    """`data.mirrors[1]` for ("data", "mirrors", 1), on one line whatever the keys hold."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{printable(part)}" for part in address)
+    return "".join(parts).removeprefix(".")

@@ -106,6 +106,18 @@ def test_fault_1_the_environments_name_is_not_a_setting(folder: Path) -> None:
     assert "environment: unknown setting" in refusal("staging", folder)
 
 
+def test_fault_1_a_key_with_a_dot_is_no_way_into_a_group(folder: Path) -> None:
+    line = append(folder / "staging.yaml", "training.steps: 5\n")
+    assert refusal("staging", folder).startswith(
+        f"config/staging.yaml:{line} training.steps: a dot does not lead"
+    )
+
+
+def test_a_newline_in_a_key_stays_on_one_line(folder: Path) -> None:
+    append(folder / "staging.yaml", '"a\\nprotected": 1\n')
+    assert "a\\nprotected: unknown setting" in refusal("staging", folder)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -322,16 +334,21 @@ def test_fault_15_a_second_chief_or_a_gpu_cannot_be_asked_for(setting: str) -> N
     ("change", "first", "second"),
     [
         ("serving.grpc_port=8500", "serving.grpc_port", "serving.rest_port"),
-        ("web_ui.port=9000", "serving.grpc_port", "web_ui.port"),
-        ("tensorboard.port=8080", "web_ui.port", "tensorboard.port"),
+        ("web_ui.port=9000 web_ui.service_port=9000", "serving.grpc_port", "web_ui.port"),
+        ("tensorboard.port=8080 tensorboard.service_port=8080", "web_ui.port", "tensorboard.port"),
     ],
 )
 def test_two_servers_on_this_machine_cannot_share_a_port(change: str, first: str, second: str) -> None:
-    port = change.partition("=")[2]
-    assert f"{second}" in refusal("local", None, change)
-    assert refusal("local", None, change).endswith(
-        f"{port} is {first} already; two servers cannot share a port"
-    )
+    message = refusal("local", None, *change.split())
+    port = change.rpartition("=")[2]
+    assert f"{second}" in message
+    assert message.endswith(f": {port} is {first} already; two servers cannot share a port")
+
+
+def test_on_this_machine_a_service_has_its_pods_port() -> None:
+    message = refusal("local", None, "web_ui.port=8081")
+    assert "web_ui.service_port: 8080 differs from web_ui.port 8081" in message
+    config.load("local", ["web_ui.port=8081", "web_ui.service_port=8081"])
 
 
 def test_pods_of_their_own_may_use_the_same_port() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -22,6 +23,9 @@ TREES = st.dictionaries(
     ),
     max_size=5,
 )
+
+
+ODD_KEYS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 
 
 def refusal(content: str | bytes) -> str:
@@ -224,6 +228,16 @@ def test_arbitrary_text_is_read_or_refused_in_one_sentence(text: str) -> None:
         assert isinstance(value(text), dict)
     except PipelineError as error:
         assert "\n" not in error.message
+
+
+@given(ODD_KEYS)
+def test_a_fault_at_an_odd_key_is_said_in_one_printable_line(key: str) -> None:
+    try:
+        value(json.dumps(key) + ": no")
+    except PipelineError as error:
+        assert error.message.isprintable()
+    else:
+        pytest.fail("a trap was read")
 
 
 @given(st.binary(max_size=80))
