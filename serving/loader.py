@@ -148,6 +148,7 @@ class Loader:
                 )
 
     def _say(self, about: object, message: str) -> None:
+        message = " ".join(message.split())  # TensorFlow's errors have several lines, a log entry has one
         if self._said.get(about) != message:
             self._said[about] = message
             log.warning("%s", message)

@@ -86,12 +86,12 @@ class _Running:
             await self._rest.start(self._socket)
 
     async def _poll_forever(self) -> None:
+        await asyncio.to_thread(self._loader.poll)
         while True:
-            await asyncio.to_thread(self._loader.poll)
             await self._health.set(self._loader.ready())
-            if not self._poll_seconds:
-                await asyncio.Event().wait()
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(self._poll_seconds or 1)
+            if self._poll_seconds:
+                await asyncio.to_thread(self._loader.poll)
 
     async def _drain(self) -> None:
         await self._health.stop()

@@ -41,10 +41,11 @@ class NotingBackend:
 
     def __init__(self) -> None:
         self.notes: list[str] = []
+        self.words = "it is bad"
 
     def load(self, path: Path) -> NotingModel:
         if (path / "saved_model.pb").read_text() == "bad":
-            raise LoadError("it is bad")
+            raise LoadError(self.words)
         self.notes.append(f"load {path.name}")
         return NotingModel(self.notes, path.name)
 
@@ -96,6 +97,12 @@ def test_a_bad_newest_version_falls_back_to_the_one_before(house: House) -> None
     house.put(1)
     assert house.look(2, graph="bad") == (1,)
     assert house.models.states("m")[0][2].message == "it is bad"
+
+
+def test_a_refusal_is_one_log_line(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.backend.words = "it is bad:\n\t [[{{node x}}]]"
+    house.look(2, graph="bad")
+    assert caplog.records[0].message == "m: version 2 refused: it is bad: [[{{node x}}]]"
 
 
 def test_a_refused_version_is_said_once_and_tried_again_when_it_changes(
