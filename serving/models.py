@@ -87,11 +87,6 @@ class Models:
         with self._lock:
             return tuple(sorted(self._available(name)))
 
-    def names(self) -> tuple[str, ...]:
-        """The models of which anything is known."""
-        with self._lock:
-            return tuple(self._versions)
-
     def states(self, name: str) -> list[tuple[int, State, ServingError | None]]:
         """Every known version of a model, newest first: number, state, and why it failed if it did."""
         with self._lock:
