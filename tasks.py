@@ -6,7 +6,8 @@ invoke --env=staging render             the same manifests for another environme
 invoke clean                            takes down what was made here, and proves it
 """
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 from pipeline import program
 
@@ -158,7 +159,12 @@ def clean(c: Context, keep_models: bool = False) -> None:
     down(c, keep_models)
 
 
-@task(help={"only": "A pytest expression: only tests that match it.", "fast": "Leave out tests that train or browse."})
+@task(
+    help={
+        "only": "A pytest expression: only tests that match it.",
+        "fast": "Leave out tests that train or browse.",
+    }
+)
 def test(c: Context, only: str = "", fast: bool = False) -> None:
     """Run the tests; no cloud, no docker, no network needed."""
     from pipeline.testing import run_tests

@@ -34,24 +34,33 @@ class Answers:
     milliseconds: float
 
 
-def versions(rest: str, model: str) -> dict[str, str]:
-    """The server's versions and their states (AVAILABLE, LOADING, …); RunFailed where it does not answer."""
+def statuses(rest: str, model: str) -> list[dict[str, Any]]:
+    """The server's `model_version_status` list as GetModelStatus gives it; RunFailed where it does not answer."""
     url = f"http://{rest}/v1/models/{model}"
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:  # noqa: S310  # an address of our own making
-            statuses = json.load(reply)["model_version_status"]
+        with urllib.request.urlopen(url, timeout=5) as reply:  # an address of our own making
+            return list(json.load(reply)["model_version_status"])
     except (urllib.error.URLError, OSError, ValueError, KeyError) as error:
         raise RunFailed(f"the model server does not answer at {url}: {error}") from None
-    return {status["version"]: status["state"] for status in statuses}
+
+
+def versions(rest: str, model: str) -> dict[str, str]:
+    """The server's versions and their states: AVAILABLE, LOADING, END, …"""
+    return {status["version"]: status["state"] for status in statuses(rest, model)}
 
 
 def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
-    """Wait until a version is AVAILABLE; RunFailed says what the server has instead after `limit` seconds."""
+    """Wait until a version is AVAILABLE; RunFailed as soon as the server refuses it, or after `limit` seconds."""
     deadline = time.monotonic() + limit
-    while (there := versions(rest, model)).get(tag) != "AVAILABLE":
+    while (there := {one["version"]: one for one in statuses(rest, model)}).get(tag, {}).get("state") != "AVAILABLE":
+        refused = there.get(tag, {}).get("status", {}).get("error_message")
+        if refused:
+            raise RunFailed(f"the model server refuses version {tag}: {refused}")
         if time.monotonic() > deadline:
-            has = ", ".join(f"{version} {state}" for version, state in there.items()) or "none"
-            raise RunFailed(f"version {tag} is not served after {limit:g} s; there is: {has}; see `invoke logs serving`")
+            has = ", ".join(f"{version} {one['state']}" for version, one in there.items()) or "none"
+            raise RunFailed(
+                f"version {tag} is not served after {limit:g} s; there is: {has}; see `invoke logs serving`"
+            )
         time.sleep(0.2)
 
 

@@ -126,9 +126,7 @@ def _walk(
         elif section:
             faults.append(f"{where}: is a group of settings; write them below it, indented")
         elif "." in part:
-            faults.append(
-                f"{where}: a dot does not lead into a group here; write the setting below it, indented"
-            )
+            faults.append(f"{where}: a dot does not lead into a group here; write the setting below it, indented")
         elif key not in KNOWN:
             faults.append(f"{where}: {explain.unknown(key, model.model_fields, KNOWN)}")
         else:

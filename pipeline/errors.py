@@ -9,7 +9,7 @@ DONE, FAILED, MISTAKE, UNFIT, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 else holds the lock; interrupted by Ctrl-C (128 + SIGINT, as shells have it)."""
 
 
-class PipelineError(Exit):  # type: ignore[misc]  # invoke ships no types
+class PipelineError(Exit):
     """What is wrong and what would be right; invoke prints the message alone and exits with `code`."""
 
     def __init__(self, message: str, code: int = MISTAKE) -> None:

@@ -95,6 +95,4 @@ def _reads_back(text: str) -> bool:
 def table(rows: Sequence[Row]) -> list[str]:
     """Rows as lines with aligned columns."""
     widths = [max(len(cell) for cell in column if len(cell) <= WIDEST) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -70,11 +71,21 @@ def render(settings: Settings, component: str, tag: str) -> list[Manifest]:
     except jinja2.UndefinedError as error:
         line = line_in(error, name)
         raise PipelineError(f"templates/{name}:{line}: {error.message}; every name must be a setting") from None
-    return [label(document, settings, component) for document in parse(text, name)]
+    return [label(document, settings, component) for document in hashed(parse(text, name))]
+
+
+def hashed(documents: list[Manifest]) -> list[Manifest]:
+    """The documents, pod templates annotated with a hash of the ConfigMaps: Kubernetes restarts no pod for those."""
+    config = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
+    if config:
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
+        for template in (template for document in documents for template in pod_templates(document)):
+            template.setdefault("metadata", {}).setdefault("annotations", {})["pipeline/config-hash"] = digest
+    return documents
 
 
 def quoted(value: object) -> str:
-    """A value as YAML in one line. Jinja's own `tojson` writes characters beyond U+FFFF as two, as JavaScript has it."""
+    """A value as YAML in one line; Jinja's own `tojson` writes a character beyond U+FFFF as two halves."""
     if isinstance(value, str):
         return str(yaml.dump(value, default_style='"', width=float("inf"))).rstrip("\n")
     return json.dumps(value)
@@ -104,7 +115,7 @@ class Unique(yaml.SafeLoader):
 def parse(text: str, name: str) -> list[Manifest]:
     """The rendered text's documents; PipelineError where it is not YAML or not Kubernetes objects."""
     try:
-        documents = [document for document in yaml.load_all(text, Unique) if document is not None]  # noqa: S506
+        documents = [document for document in yaml.load_all(text, Unique) if document is not None]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise PipelineError(f"templates/{name}, rendered line {line}: {error.problem}") from None

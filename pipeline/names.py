@@ -29,9 +29,7 @@ def service_name(text: str) -> str:
 
 def job_name(text: str) -> str:
     """A TFJob's name: a DNS-1035 label that leaves room for `-chief-0`."""
-    return _label(
-        text, MAX_LABEL - len(CHIEF_SUFFIX), r"[a-z]", "a letter", f', for "{CHIEF_SUFFIX}" is appended'
-    )
+    return _label(text, MAX_LABEL - len(CHIEF_SUFFIX), r"[a-z]", "a letter", f', for "{CHIEF_SUFFIX}" is appended')
 
 
 def name_prefix(text: str) -> str:
@@ -42,9 +40,7 @@ def name_prefix(text: str) -> str:
 def namespace(text: str) -> str:
     """A namespace that is ours to use."""
     if text.startswith("kube-"):
-        raise ValueError(
-            f"{quoted(text)} belongs to Kubernetes itself; choose one that does not start with kube-"
-        )
+        raise ValueError(f"{quoted(text)} belongs to Kubernetes itself; choose one that does not start with kube-")
     return label(text)
 
 
@@ -138,9 +134,7 @@ def image(text: str) -> str:
     """A container image: [registry[:port]/]path[:tag][@sha256:…]."""
     host = r"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?"
     path = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-    if not re.fullmatch(
-        rf"{host}{path}(?:/{path})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", text, re.ASCII
-    ):
+    if not re.fullmatch(rf"{host}{path}(?:/{path})*(?::\w[\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", text, re.ASCII):
         raise ValueError(f"{quoted(text)} is not an image; write one like tensorflow/serving:2.20.0")
     return text
 

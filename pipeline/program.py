@@ -23,7 +23,7 @@ from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.program import Program
 
-from pipeline.errors import INTERRUPTED, PipelineError
+from pipeline.errors import INTERRUPTED, PipelineError, RunFailed
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 DEFAULT_ENVIRONMENT = "local"
@@ -40,9 +40,7 @@ def adopt() -> None:
     program.__class__ = PipelineProgram
     program.parse_core(program.argv)
     if _collection_options(program) != loading:  # too late: this tasks.py was already chosen
-        raise PipelineError(
-            "--collection and --search-root choose tasks.py: write them before --env and --set"
-        )
+        raise PipelineError("--collection and --search-root choose tasks.py: write them before --env and --set")
 
 
 def environments(config: Path = CONFIG) -> list[str]:
@@ -66,7 +64,7 @@ def ambient_environment() -> tuple[str, str]:
 
 
 class PipelineProgram(Program):
-    """Stock Invoke plus `--env` and `--set`; a mistake on the command line exits 2, Ctrl-C 130."""
+    """Stock Invoke plus `--env` and `--set`; a mistake exits 2, a disk or file that fails 1, Ctrl-C 130."""
 
     def core_args(self) -> list[Argument]:
         env = f"Environment: {', '.join(environments())}; default INVOKE_ENV, else {DEFAULT_ENVIRONMENT}."
@@ -143,6 +141,10 @@ class PipelineProgram(Program):
             super().execute()
         except KeyboardInterrupt:
             raise Exit(message="Interrupted.", code=INTERRUPTED) from None
+        except BrokenPipeError:  # `invoke models | head`: the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:  # a full disk, a folder that may not be written: nothing of ours to trace
+            raise RunFailed(f"{error.filename or 'a file'}: {error.strerror or error}") from None
 
 
 def named_positionals(tokens: Iterable[str], contexts: Any, core: Any) -> list[str]:

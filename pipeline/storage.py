@@ -66,5 +66,7 @@ class Folder:
 def of(settings: Settings) -> Folder:
     """The environment's bucket."""
     if settings.storage.kind != "folder":
-        raise PipelineError(f"environment {settings.environment} keeps its models in {settings.bucket}, not in a folder")
+        raise PipelineError(
+            f"environment {settings.environment} keeps its models in {settings.bucket}, not in a folder"
+        )
     return Folder(Path(settings.bucket))

@@ -18,8 +18,16 @@ LIMIT = 1200.0
 def run_tests(only: str, fast: bool) -> None:
     """Run pytest; raises PipelineError with its exit code when a test failed."""
     if importlib.util.find_spec("pytest") is None:
-        raise PipelineError("pytest is not installed: `./inv test` installs it, or pip install -r requirements-dev.txt", UNFIT)
-    argv = [sys.executable, "-m", "pytest", *(["-k", only] if only else []), *(["-m", "not slow and not browser"] if fast else [])]
+        raise PipelineError(
+            "pytest is not installed: `./inv test` installs it, or pip install -r requirements-dev.txt", UNFIT
+        )
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        *(["-k", only] if only else []),
+        *(["-m", "not slow and not browser"] if fast else []),
+    ]
     with unwinding_on_sigterm():
         finished = run(argv, dict(os.environ), ROOT, LIMIT, say)
     if finished.code:

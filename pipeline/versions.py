@@ -14,7 +14,17 @@ from pipeline import images, storage
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
-SHAPING = ("model", "steps", "batch_size", "learning_rate", "optimizer", "schedule", "augment_pixels", "precision", "seed")
+SHAPING = (
+    "model",
+    "steps",
+    "batch_size",
+    "learning_rate",
+    "optimizer",
+    "schedule",
+    "augment_pixels",
+    "precision",
+    "seed",
+)
 """The training settings that shape the weights; the others only say how often to save and how much to use."""
 
 FAR_FUTURE = 24 * 3600
@@ -128,7 +138,7 @@ def choose(settings: Settings, tag: str | None = None, force: bool = False, now:
 def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]) -> Run:
     """The run with this very tag: finished, to be resumed, or new; never one with other inputs."""
     if not tag.isdigit() or len(tag) > 12 or tag.startswith("0"):
-        raise PipelineError(f'--tag={tag}: a tag is a Unix time such as {int(time.time())}')
+        raise PipelineError(f"--tag={tag}: a tag is a Unix time such as {int(time.time())}")
     before = recorded(settings, tag)
     if before is not None and changes(before, wanted):
         raise PipelineError(

@@ -67,14 +67,18 @@ def models(c: Context, as_json: bool = False) -> None:
         head = ("version", "made", "model", "steps", "test accuracy", "trained on", "seconds", "MB", "server")
         show(head, [row(version, served) for version in there])
         if any(version.card["dataset"]["stand_in"] for version in there):
-            say("\nSTAND-IN DATA: a version trained on digits has never seen MNIST; its accuracy is on its own held-out part.")
+            say(
+                "\nSTAND-IN DATA: a version trained on digits has never seen MNIST; its accuracy is on held-out digits."
+            )
 
 
 def row(version: versions.Version, served: dict[str, str]) -> tuple[str, ...]:
     card = version.card
     accuracy = f"{card['metrics']['test_accuracy']:.2%} of {card['metrics']['test_examples']:,}"
-    return (version.tag, card["created"], card["model"], str(card["steps"]), accuracy, card["dataset"]["name"],
-            f"{card['durations']['total_s']:.1f}", f"{version.size / 1e6:.1f}", served.get(version.tag, "-"))  # fmt: skip
+    seconds, size = f"{card['durations']['total_s']:.1f}", f"{version.size / 1e6:.1f}"
+    state = served.get(version.tag, "-")
+    made = (version.tag, card["created"], card["model"], str(card["steps"]))
+    return (*made, accuracy, card["dataset"]["name"], seconds, size, state)
 
 
 def predict(c: Context, count: int = 10) -> None:
@@ -87,11 +91,16 @@ def predict(c: Context, count: int = 10) -> None:
     if not 1 <= count <= 500:
         raise PipelineError(f"--count={count}: a version carries 500 test images; ask for 1 to 500")
     chosen = client.images(packed, count)
-    answers = client.predict(endpoint(settings, "grpc-tf-serving"), settings.serving.model_name, [one for one, _ in chosen])
+    answers = client.predict(
+        endpoint(settings, "grpc-tf-serving"), settings.serving.model_name, [one for one, _ in chosen]
+    )
     drawing(chosen[0][0])
     right = [truth == digit for (_, truth), digit in zip(chosen, answers.digits, strict=True)]
     rows = zip(chosen, answers.digits, answers.probabilities, right, strict=True)
-    show(("truth", "seen", "sure", ""), [(truth, seen, f"{sure:.1%}", "" if ok else "wrong") for (_, truth), seen, sure, ok in rows])
+    show(
+        ("truth", "seen", "sure", ""),
+        [(truth, seen, f"{sure:.1%}", "" if ok else "wrong") for (_, truth), seen, sure, ok in rows],
+    )
     say(f"{sum(right)} of {len(right)} right, by version {answers.version}, in {answers.milliseconds:.1f} ms")
 
 
@@ -138,7 +147,11 @@ def named_log(settings: Settings, component: str) -> str:
         if not jobs:
             raise PipelineError("no training has run here: `invoke train` starts one")
         return jobs[-1].stem
-    names = {"serving": f"{settings.serving.model_name}-serving", "ui": "web-ui", "tensorboard": "tensorboard"}
+    names = {
+        "serving": f"{settings.serving.model_name}-serving",
+        "ui": "web-ui",
+        "tensorboard": "tensorboard",
+    }
     if component not in names:
         raise PipelineError(f'there is no component "{component}": known are train, {", ".join(names)}')
     return names[component]
@@ -154,4 +167,3 @@ def render(c: Context, component: str = "", tag: str = "") -> None:
             path = settings.build / f"{name}.yaml"
             write(path, manifests.dump(manifests.render(settings, name, tag or str(int(time.time())))))
             say(str(path))
-

@@ -92,9 +92,7 @@ def plain(text: str) -> str | int | float | bool | None:
     if text == "":
         raise ValueError('there is no value; write one, or null, or ""')
     if _WORD.fullmatch(text):
-        raise ValueError(
-            f"{written} is text to some YAML readers and not to others; {quoted} or {_meant(text)}"
-        )
+        raise ValueError(f"{written} is text to some YAML readers and not to others; {quoted} or {_meant(text)}")
     if _DATE.fullmatch(text):
         raise ValueError(f"{written} is a date to some YAML readers and text to others; {quoted}")
     if _OTHER_NUMBER.fullmatch(text):
@@ -113,9 +111,7 @@ def _meant(word: str) -> str:
 
 def _decoded(data: bytes, name: str) -> str:
     if len(data) > MAX_BYTES:
-        raise PipelineError(
-            f"{name}: larger than {MAX_BYTES // 1024} KB; this does not look like a settings file"
-        )
+        raise PipelineError(f"{name}: larger than {MAX_BYTES // 1024} KB; this does not look like a settings file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -123,9 +119,7 @@ def _decoded(data: bytes, name: str) -> str:
         raise PipelineError(f"{name}:{line}: not UTF-8 text; save the file as UTF-8") from None
     if found := _UNSEEN.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        raise PipelineError(
-            f"{name}:{line}: contains the invisible character U+{ord(found[0]):04X}; remove it"
-        )
+        raise PipelineError(f"{name}:{line}: contains the invisible character U+{ord(found[0]):04X}; remove it")
     return text
 
 
@@ -161,11 +155,7 @@ class _Reader:
     def node(self, event: Any, address: Address) -> Any:
         self.nodes += 1
         if self.nodes > MAX_NODES or len(address) > MAX_DEPTH:
-            limit = (
-                f"more than {MAX_NODES} values"
-                if self.nodes > MAX_NODES
-                else f"deeper than {MAX_DEPTH} levels"
-            )
+            limit = f"more than {MAX_NODES} values" if self.nodes > MAX_NODES else f"deeper than {MAX_DEPTH} levels"
             raise self.fault(event, address[:3], f"{limit}; this does not look like a settings file")
         if isinstance(event, yaml.AliasEvent):
             raise self.fault(
@@ -178,9 +168,7 @@ class _Reader:
                 f"the anchor &{event.anchor} hides an override; write the value where it is used",
             )
         if event.tag is not None:
-            raise self.fault(
-                event, address, f"the tag {printable(event.tag)} is not allowed; write a plain value"
-            )
+            raise self.fault(event, address, f"the tag {printable(event.tag)} is not allowed; write a plain value")
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(address)
         if isinstance(event, yaml.SequenceStartEvent):

@@ -28,7 +28,8 @@ class Checkout:
         self.grpc, self.rest, self.ui, self.board = free_ports(4)
         self.sets = [
             f"serving.grpc_port={self.grpc}", f"serving.rest_port={self.rest}", f"web_ui.port={self.ui}",
-            f"web_ui.service_port={self.ui}", f"tensorboard.port={self.board}", f"tensorboard.service_port={self.board}",
+            f"web_ui.service_port={self.ui}", f"tensorboard.port={self.board}",
+            f"tensorboard.service_port={self.board}",
         ]  # fmt: skip
 
     def argv(self, *words: str) -> list[str]:
@@ -52,7 +53,12 @@ class Checkout:
     def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
         """Start invoke and come back at once."""
         return subprocess.Popen(
-            self.argv(*words), cwd=self.root, env=self.env(**env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self.argv(*words),
+            cwd=self.root,
+            env=self.env(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
 

@@ -14,7 +14,16 @@ KUBERNETES = "1.34"
 
 TFJOB = json.loads((Path(__file__).parent / "tfjob-v1.schema.json").read_text())
 
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
 
 
 def check_schema(document: dict[str, Any]) -> None:
@@ -34,7 +43,12 @@ def check_schema(document: dict[str, Any]) -> None:
 
 
 def as_pod(template: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", **template.get("metadata", {})}, "spec": template["spec"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x", **template.get("metadata", {})},
+        "spec": template["spec"],
+    }
 
 
 def check_restricted(template: dict[str, Any]) -> None:
@@ -61,6 +75,8 @@ def check_restricted(template: dict[str, Any]) -> None:
         assert all(not port.get("hostPort") for port in container.get("ports", [])), "hostPort"
         # Not of the profile, but of every container of ours:
         assert own.get("readOnlyRootFilesystem") is True, "readOnlyRootFilesystem"
-        assert {"cpu", "memory"} <= container["resources"]["limits"].keys() & container["resources"]["requests"].keys(), "resources"
+        assert {"cpu", "memory"} <= container["resources"]["limits"].keys() & container["resources"][
+            "requests"
+        ].keys(), "resources"
         assert not container["image"].endswith(":latest"), "latest"
         assert ":" in container["image"].rsplit("/", 1)[-1], "no tag"

@@ -89,7 +89,11 @@ def grace_of(job: dict[str, Any]) -> float:
 def plan(job: dict[str, Any], build: Path, objects: Objects) -> list[Replica]:
     """The job's replicas, each with its TF_CONFIG; a lone replica gets none, as the operator has it."""
     specs = job["spec"]["tfReplicaSpecs"]
-    members = [(role, index) for role in ROLES for index in range(specs.get(role, {}).get("replicas", 1) if role in specs else 0)]
+    members = [
+        (role, index)
+        for role in ROLES
+        for index in range(specs.get(role, {}).get("replicas", 1) if role in specs else 0)
+    ]
     hosts: dict[str, list[str]] = {}
     for (role, _), port in zip(members, free_ports(len(members)), strict=True):
         hosts.setdefault(role.lower(), []).append(f"127.0.0.1:{port}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -33,7 +32,7 @@ def store(settings: Settings) -> Objects:
 
 def create(settings: Settings) -> Steps:
     """Make the folders that a cluster and a bucket would be, after looking whether this machine will do."""
-    ready = yield Probe("Python, disk and folders", partial(fit, settings))
+    ready = yield Probe("disk and folders", partial(fit, settings))
     if ready:
         yield Unchanged(f"{settings.build} and the bucket are there")
     else:
@@ -43,12 +42,12 @@ def create(settings: Settings) -> Steps:
 
 def fit(settings: Settings) -> bool:
     """Whether the folders are there; raises PipelineError where this machine cannot work."""
-    if sys.version_info < (3, 11):
-        raise PipelineError(f"Python {sys.version.split()[0]} is too old: 3.11 or newer is needed")
     there = next(path for path in (settings.build, *settings.build.parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < DISK_NEEDED:
-        raise PipelineError(f"{there} has {free / 1e6:.0f} MB free and {DISK_NEEDED / 1e6:.0f} MB are needed: make room")
+        raise PipelineError(
+            f"{there} has {free / 1e6:.0f} MB free and {DISK_NEEDED / 1e6:.0f} MB are needed: make room"
+        )
     return settings.build.is_dir() and Path(settings.bucket).is_dir()
 
 
@@ -60,7 +59,9 @@ def make_folders(settings: Settings, show: Say) -> None:
             (settings.build / part).mkdir(parents=True, exist_ok=True)
         storage.of(settings).create()
     except OSError as error:
-        raise PipelineError(f"could not make {error.filename}: {error.strerror}; the checkout must be writable") from None
+        raise PipelineError(
+            f"could not make {error.filename}: {error.strerror}; the checkout must be writable"
+        ) from None
 
 
 def apply(settings: Settings, documents: list[Manifest]) -> Steps:
@@ -74,7 +75,11 @@ def apply(settings: Settings, documents: list[Manifest]) -> Steps:
             else:
                 yield Call(f"start {name} under the supervisor", partial(deploy, settings, manifest))
         elif store(settings).get(kind, name) != manifest:
-            yield Call(f"apply {kind} {name}", lambda show, manifest=manifest: store(settings).put(manifest))
+            yield Call(f"apply {kind} {name}", partial(remember, settings, manifest))
+
+
+def remember(settings: Settings, manifest: Manifest, show: Say) -> None:
+    store(settings).put(manifest)
 
 
 def deployed(settings: Settings, manifest: Manifest) -> bool:
@@ -169,7 +174,7 @@ def address(settings: Settings, service: str, port_name: str = "") -> str:
             target = pods.port_number(behind["spec"]["template"]["spec"], port.get("targetPort", port["port"]))
             if target != port["port"]:
                 raise PipelineError(
-                    f"Service {service} leads from port {port['port']} to {target}, and nothing forwards on this machine: "
+                    f"Service {service} leads from port {port['port']} to {target}, and nothing forwards here: "
                     f"give both the same number"
                 )
             return f"127.0.0.1:{port['port']}"
@@ -202,7 +207,7 @@ def logs(settings: Settings, name: str, lines: int, follow: bool) -> Iterator[st
 
 def status(settings: Settings) -> list[tuple[str, ...]]:
     """A row for each object that runs: component, state, process, address."""
-    states, rows = Supervisor(settings.build).states(), []
+    states, rows = Supervisor(settings.build).states(), list[tuple[str, ...]]()
     for manifest in store(settings).all("Deployment"):
         name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
         state = states.get(name, {})
@@ -258,4 +263,3 @@ def leftovers(settings: Settings, keep_models: bool) -> list[str]:
     kept = Path(settings.bucket)
     files = [str(path) for path in settings.build.rglob("*") if path.is_file() and not path.is_relative_to(kept)]
     return running + files
-

@@ -43,7 +43,9 @@ def process(pod: dict[str, Any], owner: str, home: Path, objects: Objects) -> Pr
     if len(pod["containers"]) != 1:
         raise PipelineError(f"{owner}: the local cluster runs pods of one container, not {len(pod['containers'])}")
     container = pod["containers"][0]
-    folders = {mount["mountPath"]: folder(pod, mount, owner, home, objects) for mount in container.get("volumeMounts", [])}
+    folders = {
+        mount["mountPath"]: folder(pod, mount, owner, home, objects) for mount in container.get("volumeMounts", [])
+    }
     env = {one["name"]: moved(plain(one, owner), folders) for one in container.get("env", [])}
     if "/tmp" in folders:  # noqa: S108  # the container's, not ours
         env["TMPDIR"] = str(folders["/tmp"])  # noqa: S108
@@ -94,7 +96,8 @@ def moved(text: str, folders: dict[str, Path]) -> str:
     """The text with each mount's path, standing alone or behind `=`, replaced by the folder behind it."""
     for mount, path in folders.items():
         if mount != "/tmp" and not Path(mount).is_relative_to(ROOT):  # noqa: S108
-            text = re.sub(rf"(^|=){re.escape(mount)}(?=/|$)", lambda match, path=path: f"{match[1]}{path}", text)
+            behind = str(path).replace("\\", r"\\")
+            text = re.sub(rf"(^|=){re.escape(mount)}(?=/|$)", rf"\g<1>{behind}", text)
     return text
 
 

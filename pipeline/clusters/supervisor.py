@@ -90,7 +90,15 @@ class Supervisor:
         self.socket.unlink(missing_ok=True)
         text = CONFIG.format(socket=self.socket, logs=escaped(self.logs), home=escaped(self.home))
         write(self.home / "supervisord.conf", text)
-        argv = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(self.home / "supervisord.conf")]
+        argv = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "supervisor.supervisord",
+            "-c",
+            str(self.home / "supervisord.conf"),
+        ]
         done = subprocess.run(argv, env=environment(self.build), cwd=ROOT, capture_output=True, text=True, check=False)
         deadline = time.monotonic() + 10
         while self.pid() is None:
@@ -138,7 +146,13 @@ class Supervisor:
         self.halt(name)
         spec = self.home / "programs" / f"{name}.json"
         write(spec, json.dumps(process.spec(), indent=1))
-        conf = PROGRAM.format(name=name, python=escaped(sys.executable), spec=escaped(spec), root=escaped(ROOT), logs=escaped(self.logs))
+        conf = PROGRAM.format(
+            name=name,
+            python=escaped(sys.executable),
+            spec=escaped(spec),
+            root=escaped(ROOT),
+            logs=escaped(self.logs),
+        )
         write(spec.with_suffix(".conf"), conf)
         self.rpc.reloadConfig()
         if name not in self.states():

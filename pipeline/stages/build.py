@@ -18,7 +18,10 @@ def up(settings: Settings, check: bool = False) -> Steps:
     clusters.of(settings)
     yield Unchanged("no images are needed on this machine: containers run as processes from their folders")
     if check:
-        yield Call(f"clear {trial_folder(settings)}", lambda show: shutil.rmtree(trial_folder(settings), ignore_errors=True))
+        yield Call(
+            f"clear {trial_folder(settings)}",
+            lambda show: shutil.rmtree(trial_folder(settings), ignore_errors=True),
+        )
         yield trial(settings)
     yield Result(", ".join(f"{name}:{images.tag(name)}" for name in images.IMAGES))
 

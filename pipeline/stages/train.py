@@ -29,7 +29,9 @@ def told(settings: Settings, tag: str) -> str:
     if version is None:
         raise RunFailed(f"the job succeeded but left no whole version {tag} in {settings.bucket}/export")
     metrics, data = version.card["metrics"], version.card["dataset"]
-    accuracy = f"version {tag}: {metrics['test_accuracy']:.2%} of {metrics['test_examples']:,} {data['name']} test images"
+    accuracy = (
+        f"version {tag}: {metrics['test_accuracy']:.2%} of {metrics['test_examples']:,} {data['name']} test images"
+    )
     if data["stand_in"]:
         accuracy += "; STAND-IN DATA, not MNIST: see `invoke models`"
     return accuracy

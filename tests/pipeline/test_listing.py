@@ -72,9 +72,7 @@ def test_a_difference_shows_only_what_differs_with_both_values_and_origins() -> 
 
 
 def test_one_environment_after_diff_is_compared_with_the_chosen_one() -> None:
-    assert listing.lines(context("staging"), "", "production") == listing.lines(
-        context(), "production", "staging"
-    )
+    assert listing.lines(context("staging"), "", "production") == listing.lines(context(), "production", "staging")
 
 
 def test_a_difference_can_be_limited_to_a_component() -> None:
@@ -90,9 +88,7 @@ def test_equal_environments_say_so() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("nope", "local"), ("local", "nope")])
 def test_a_difference_with_an_unknown_environment_is_refused(first: str, second: str) -> None:
-    with pytest.raises(
-        PipelineError, match=r'^unknown environment "nope": known are local, production, staging$'
-    ):
+    with pytest.raises(PipelineError, match=r'^unknown environment "nope": known are local, production, staging$'):
         listing.lines(context(), second, first)
 
 

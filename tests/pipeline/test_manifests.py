@@ -81,7 +81,9 @@ def test_a_pod_that_may_be_root_is_not_restricted() -> None:
         check_restricted(template)
 
 
-def test_fault_11_an_undefined_variable_names_the_template_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_11_an_undefined_variable_names_the_template_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "train.yaml.j2").write_text("kind: TFJob\nname: {{ training.stepz }}\n")
     monkeypatch.setattr(manifests, "TEMPLATES", tmp_path)
     with pytest.raises(PipelineError, match=r"templates/train\.yaml\.j2:2: .*stepz") as caught:
@@ -123,7 +125,9 @@ def test_what_is_dumped_reads_back_the_same(value: Any) -> None:
     assert yaml.safe_load(manifests.dump([document])) == document
 
 
-@pytest.mark.parametrize("text", ["1e3", "y", "no", "0o17", "12:34:56", "2026-01-01", "null", "~", "1_000", "0x1F", ".5"])
+@pytest.mark.parametrize(
+    "text", ["1e3", "y", "no", "0o17", "12:34:56", "2026-01-01", "null", "~", "1_000", "0x1F", ".5"]
+)
 def test_strings_that_readers_disagree_on_are_quoted(text: str) -> None:
     document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"value": text}}
     assert f'value: "{text}"' in manifests.dump([document])

@@ -69,9 +69,7 @@ def test_fault_13_a_name_has_at_most_63_characters(rule: Callable[[str], str]) -
     assert "has 64 characters; at most 63 are allowed" in refusal(rule, "a" * 64)
 
 
-@pytest.mark.parametrize(
-    "text", ["Mnist", "mnist_1", "mnist.1", "-mnist", "mnist-", "", "mn ist", "mnist\n", "ümlaut"]
-)
+@pytest.mark.parametrize("text", ["Mnist", "mnist_1", "mnist.1", "-mnist", "mnist-", "", "mn ist", "mnist\n", "ümlaut"])
 @pytest.mark.parametrize("rule", [names.label, names.service_name, names.job_name, names.name_prefix])
 def test_fault_13_upper_case_underscores_and_other_characters_are_refused(
     rule: Callable[[str], str], text: str
@@ -145,9 +143,7 @@ def test_cpu_quantities_pass(text: str) -> None:
     assert names.cpu(text) == text
 
 
-@pytest.mark.parametrize(
-    "text", ["", "0", "0m", "0.0", "2x", "-1", "1.5m", "0.0001", "2 ", "1e3", "2Gi", "one"]
-)
+@pytest.mark.parametrize("text", ["", "0", "0m", "0.0", "2x", "-1", "1.5m", "0.0001", "2 ", "1e3", "2Gi", "one"])
 def test_what_is_no_number_of_cpus_is_refused(text: str) -> None:
     assert "CPUs" in refusal(names.cpu, text)
 

@@ -44,7 +44,11 @@ def test_fault_23_a_command_that_hangs_is_stopped_with_its_whole_group(tmp_path:
     pids = tmp_path / "pids"
     began = time.monotonic()
     with pytest.raises(RunFailed, match=r"no end after 0\.5 s, so it was stopped"):
-        carry_out(Command(("sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait"), "wait", timeout=0.5), tmp_path, QUIET)
+        carry_out(
+            Command(("sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait"), "wait", timeout=0.5),
+            tmp_path,
+            QUIET,
+        )
     assert time.monotonic() - began < 5
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
@@ -65,7 +69,14 @@ def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_run() -> None:
 def test_fault_24_a_hundred_megabytes_are_read_in_linear_time_and_bounded_memory() -> None:
     before = psutil.Process().memory_info().rss
     began = time.monotonic()
-    done = run([sys.executable, "-c", "import sys\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)\nprint('end')"], ENV)
+    done = run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\nfor _ in range(100): sys.stdout.write('x' * 1_000_000)\nprint('end')",
+        ],
+        ENV,
+    )
     assert time.monotonic() - began < 10
     assert len(done.stdout) == KEPT
     assert done.stdout.endswith("end\n")
@@ -98,7 +109,12 @@ def test_a_missing_program_is_exit_3(tmp_path: Path) -> None:
 
 def test_a_command_sees_few_of_the_callers_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/home/me/key.json")
-    seen = json.loads(run([sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"], environment(tmp_path)).stdout)
+    seen = json.loads(
+        run(
+            [sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"],
+            environment(tmp_path),
+        ).stdout
+    )
     assert "GOOGLE_APPLICATION_CREDENTIALS" not in seen
     assert seen["PATH"] == os.environ["PATH"]
 

@@ -64,9 +64,7 @@ def test_fault_5_a_duplicate_key_in_flow_style_is_refused() -> None:
 
 
 YAML_1_1 = "yes Yes YES no No NO on On ON off Off OFF y Y n N True TRUE False FALSE Null NULL ~ ="
-NUMBERS = (
-    "0123 -0123 0o17 0x1F 0X1f 0b11 1_000 +5 1e3 1E5 1.5e3 1. .5 .inf -.INF .NaN 12:34:56 190:20:30.15 1:30"
-)
+NUMBERS = "0123 -0123 0o17 0x1F 0X1f 0b11 1_000 +5 1e3 1E5 1.5e3 1. .5 .inf -.INF .NaN 12:34:56 190:20:30.15 1:30"
 DATES = "2026-11-23 2026-1-2 2026-11-23T10:00:00Z"
 
 
@@ -79,10 +77,7 @@ def test_fault_6_a_scalar_that_readers_differ_on_must_be_quoted(scalar: str) -> 
 
 
 def test_fault_6_a_key_without_a_value_is_refused() -> None:
-    assert (
-        refusal("gcp:\n  project:\n")
-        == 'config/x.yaml:2 gcp.project: there is no value; write one, or null, or ""'
-    )
+    assert refusal("gcp:\n  project:\n") == 'config/x.yaml:2 gcp.project: there is no value; write one, or null, or ""'
 
 
 def test_fault_6_a_number_too_long_to_keep_its_digits_is_refused() -> None:
@@ -94,9 +89,7 @@ def test_fault_6_a_key_that_is_not_text_everywhere_is_refused(key: str) -> None:
     assert f'"{key}"' in refusal(f"{key}: x")
 
 
-@given(
-    st.text(alphabet="0123456789+-._:eExXobyYnNaAtTrRuUlLsSfFiI~= ", min_size=1, max_size=12).map(str.strip)
-)
+@given(st.text(alphabet="0123456789+-._:eExXobyYnNaAtTrRuUlLsSfFiI~= ", min_size=1, max_size=12).map(str.strip))
 def test_fault_6_what_passes_as_plain_text_is_text_to_yaml_1_1_and_1_2(text: str) -> None:
     try:
         if not isinstance(yamlfile.plain(text), str):
@@ -109,14 +102,10 @@ def test_fault_6_what_passes_as_plain_text_is_text_to_yaml_1_1_and_1_2(text: str
     assert not re.fullmatch(core + r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)|~|null|Null|NULL", text)
 
 
-@pytest.mark.parametrize(
-    "tagged", ["!!python/object/apply:os.system [ls]", "!!str 1", "! 1", "!own x", "!!map {}"]
-)
+@pytest.mark.parametrize("tagged", ["!!python/object/apply:os.system [ls]", "!!str 1", "! 1", "!own x", "!!map {}"])
 def test_fault_7_any_tag_is_refused(tagged: str) -> None:
     message = refusal(f"a: 1\nb: {tagged}\n")
-    assert message.startswith("config/x.yaml:2 b: the tag !") or message.startswith(
-        "config/x.yaml:2 b: the tag tag:"
-    )
+    assert message.startswith("config/x.yaml:2 b: the tag !") or message.startswith("config/x.yaml:2 b: the tag tag:")
 
 
 def test_fault_8_an_anchor_is_refused() -> None:
@@ -144,10 +133,7 @@ def test_fault_9_a_very_deep_file_is_refused(deep: str) -> None:
 
 
 def test_fault_9_a_very_large_file_is_refused() -> None:
-    assert (
-        refusal("# " + "x" * 70_000)
-        == "config/x.yaml: larger than 64 KB; this does not look like a settings file"
-    )
+    assert refusal("# " + "x" * 70_000) == "config/x.yaml: larger than 64 KB; this does not look like a settings file"
 
 
 def test_fault_9_an_endless_file_is_read_to_the_limit_only(tmp_path) -> None:
@@ -220,9 +206,7 @@ def test_any_tree_of_quoted_texts_reads_back_equal(tree: dict[str, object]) -> N
     assert value(yaml.safe_dump(tree, default_style='"')) == tree
 
 
-@given(
-    st.text(alphabet=st.sampled_from(list("ab:- \n\t\r[]{},&*!|>'\"%@`#?.~\\0x1<=_\ufeff\x85é")), max_size=60)
-)
+@given(st.text(alphabet=st.sampled_from(list("ab:- \n\t\r[]{},&*!|>'\"%@`#?.~\\0x1<=_\ufeff\x85é")), max_size=60))
 def test_arbitrary_text_is_read_or_refused_in_one_sentence(text: str) -> None:
     try:
         assert isinstance(value(text), dict)

@@ -1,0 +1,1 @@
+"""The package behind tasks.py: settings, manifests, stages and the clusters that they run on."""

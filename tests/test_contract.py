@@ -1,0 +1,140 @@
+"""Names that cross a container's border are the same on both sides: flags, variables, signatures, paths, ports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import manifests
+from pipeline.config import load
+from pipeline.settings import ROOT
+from pipeline.versions import SHAPING
+
+TEXT = (ROOT / "docs" / "containers.md").read_text()
+
+
+def section(title: str) -> str:
+    """A part of docs/containers.md by the beginning of its heading."""
+    return next(part for part in TEXT.split("\n## ") if part.startswith(title))
+
+
+def container(component: str, document: int = 0) -> dict:
+    made = manifests.render(load("local").settings, component, "1763900000")
+    return manifests.pod_templates(made[document])[0]["spec"]["containers"][0]
+
+
+def flags(argv: list[str]) -> set[str]:
+    return {argument.split("=")[0] for argument in argv}
+
+
+def test_the_trainer_knows_every_flag_of_its_manifest_and_the_document_lists_them() -> None:
+    known = set(re.findall(r"--tf-[a-z-]+", helped("trainer")))
+    assert flags(container("train")["args"]) <= known
+    assert set(re.findall(r"`(--tf-[a-z-]+)`", section("trainer"))) - {"--tf-train-steps`"} == known
+
+
+def helped(package: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", package, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_settings_that_shape_a_version_are_the_flags_that_shape_the_weights() -> None:
+    spelled = {"model": "model-type", "steps": "train-steps"}
+    shaping = {f"--tf-{spelled.get(name, name).replace('_', '-')}" for name in SHAPING}
+    others = {"--tf-data-dir", "--tf-model-dir", "--tf-export-dir", "--tf-version-tag", "--tf-dataset", "--tf-mirrors",
+              "--tf-checkpoint-every", "--tf-keep-checkpoints"}  # fmt: skip
+    assert flags(container("train")["args"]) == shaping | others
+
+
+def test_the_model_server_knows_every_flag_of_its_manifest() -> None:
+    assert flags(container("serving", 1)["args"]) <= set(re.findall(r"--[a-z_]+", helped("serving")))
+    assert flags(container("serving", 1)["args"]) <= set(re.findall(r"`(--[a-z_]+)`", section("serving")))
+
+
+def test_the_web_ui_reads_every_variable_of_its_manifest() -> None:
+    given = {variable["name"] for variable in container("web-ui")["env"]}
+    source = "".join(path.read_text() for path in (ROOT / "web-ui" / "webui").glob("*.py"))
+    assert given <= set(re.findall(r"`([A-Z_]+)`", section("web-ui")))
+    assert all(f'"{name}"' in source for name in given)
+
+
+def test_the_service_leads_to_the_ports_that_the_server_listens_on() -> None:
+    settings = load("staging").settings
+    ports = {
+        port["name"]: port["containerPort"]
+        for port in manifests.pod_templates(manifests.render(settings, "serving", "1")[1])[0]["spec"]["containers"][0][
+            "ports"
+        ]
+    }
+    (service,) = manifests.render(settings, "service", "1")
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == set(ports)
+    assert service["metadata"]["name"] == settings.serving.address
+
+
+@pytest.mark.parametrize("package", ["trainer", "serving", "web-ui"])
+def test_a_container_imports_nothing_of_the_pipeline_or_of_another(package: str) -> None:
+    others = {"pipeline", "trainer", "serving", "webui"} - {package, package.replace("-", "")}
+    for path in (ROOT / package).rglob("*.py"):
+        imported = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+        assert not others & set(imported), path
+
+
+def test_the_pipeline_imports_downwards_only() -> None:
+    layers = (
+        "errors",
+        "settings commands names yamlfile",
+        "explain conflicts program processes",
+        "config listing execution images lock",
+        "storage manifests testing client",
+        "versions",
+        "clusters",
+        "stages",
+        "running views",
+    )
+    level = {name: number for number, names in enumerate(layers) for name in names.split()}
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        own = path.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py")
+        if own == "__init__":
+            continue
+        for line in re.findall(r"^from pipeline([.\w]*) import (.+)$", path.read_text(), re.MULTILINE):
+            names = [line[0].split(".")[1]] if line[0] else re.findall(r"\w+", line[1])
+            for name in names:
+                assert level[name] <= level[own], f"{path.name} imports {name}, which stands above it"
+
+
+def test_the_tutorials_weights_are_restored_the_way_tensorflow_serving_restores_them(tmp_path) -> None:
+    """In a subprocess, because TensorFlow's import warns; a session and restore op, as the C++ loader has them."""
+    text = """
+import sys, numpy, tensorflow as tf
+from trainer import model
+from trainer.servable import from_network
+network = model.build("fast")
+from_network(network).save(sys.argv[1])
+x = numpy.random.default_rng(1).random((5, 784), "float32")
+graph = tf.Graph()
+with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
+    meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], sys.argv[1])
+    for name in ("serving_default", "classes"):
+        signature = meta.signature_def[name]
+        feeds = {signature.inputs["x"].name: x}
+        answers = {alias: session.run(info.name, feeds) for alias, info in signature.outputs.items()}
+        print(name, answers["predictions"].shape, answers["predictions"].dtype, answers["classes"].dtype)
+expected = tf.nn.softmax(network(x.reshape(-1, 28, 28, 1), training=False)).numpy()
+print("equal", numpy.allclose(expected, answers["predictions"], atol=1e-6))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", text, str(tmp_path / "1")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "serving_default (5, 10) float32 int64",
+        "classes (5, 10) float32 int64",
+        "equal True",
+    ], done.stderr
