@@ -21,14 +21,13 @@ from trainer.options import Options
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows when it has evaluated; `durations` are seconds, `data` is from `describe`."""
+    """What a run knows when it has evaluated; `data` is from `describe`."""
 
     options: Options
     data: dict[str, Any]
     precision: str
     resumed_from: int
     metrics: Metrics
-    durations: dict[str, float]
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -60,8 +59,7 @@ def make_card(facts: Facts, tag: int, parent: int | None, durations: dict[str, f
         "code_hash": code_hash(),
         "metrics": asdict(facts.metrics),
         "durations": {name: round(seconds, 3) for name, seconds in durations.items()},
-        "versions": {"python": platform.python_version()}
-        | {one.__name__: one.__version__ for one in (tf, keras, np)},
+        "versions": {"python": platform.python_version()} | {one.__name__: one.__version__ for one in (tf, keras, np)},
     }
 
 

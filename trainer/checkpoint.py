@@ -57,9 +57,7 @@ def newest(folder: str) -> Checkpoint | None:
             return _parse(content, step)
         say(f"Checkpoint {name} is damaged (its checksum is wrong); going back to the one before.")
     others = [
-        name
-        for name in files.names_in(folder)
-        if re.match(r"checkpoint|model\.ckpt", name) and ".partial-" not in name
+        name for name in files.names_in(folder) if re.match(r"checkpoint|model\.ckpt", name) and ".partial-" not in name
     ]
     if others:
         raise TrainerError(

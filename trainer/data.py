@@ -115,9 +115,7 @@ def _read_mnist(opened: Callable[[str], tuple[BinaryIO, str]], source: str) -> D
         with stream:
             array = idx.decode(stream, name, wanted.shape)
         if hashlib.sha256(array.data).hexdigest() != wanted.sha256:
-            raise TrainerError(
-                f"{name} has the form of MNIST's file but other content; fetch the file again."
-            )
+            raise TrainerError(f"{name} has the form of MNIST's file but other content; fetch the file again.")
         arrays.append(array)
     train, train_labels, test, test_labels = arrays
     return Dataset("mnist", False, source, Split(train, train_labels), Split(test, test_labels))

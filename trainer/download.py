@@ -31,19 +31,20 @@ class Remote:
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: how long one connection may be silent, and all of them together."""
+    """Seconds: how long one connection may be silent, all of them in sum, and how long all may take."""
 
     connection: float
-    total: float
+    silent: float
+    overall: float
 
 
 class UnavailableError(TrainerError):
     """No mirror gave the files."""
 
 
-SHORT = Patience(connection=4, total=10)
+SHORT = Patience(connection=4, silent=9, overall=120)
 """For `auto`, which has something else to train on."""
-LONG = Patience(connection=20, total=120)
+LONG = Patience(connection=20, silent=120, overall=1800)
 
 MNIST = (
     Remote(
@@ -92,27 +93,33 @@ def fetch(mirrors: Sequence[str], cache: Path, patience: Patience, wanted: Seque
         return str(cache)
     job = _Job(mirrors, cache, patience, missing)
     job.start()
-    silent, seen = 0.0, 0
-    while job.is_alive():
-        started = time.monotonic()
-        job.join(0.05)
-        silent = silent if job.received != seen else silent + time.monotonic() - started
-        seen = job.received
-        if silent > patience.total:
-            job.abandoned = True
-            job.troubles.append(f"nothing came for {silent:.0f} s in all")
-            break
+    _wait(job, patience)
     if job.failure or not job.done:
-        raise job.failure or UnavailableError(f"MNIST could not be fetched: {'; '.join(job.troubles)}.")
+        raise job.failure or UnavailableError(
+            f"MNIST could not be fetched; at last {job.troubles[-1]}. MNIST_DIR may name a folder with its four files."
+        )
     return job.source
+
+
+def _wait(job: _Job, patience: Patience) -> None:
+    """Wait for the job, or abandon it when its time is up; what it has received stays in the cache."""
+    silent, seen, began = 0.0, 0, time.monotonic()
+    while job.is_alive():
+        before = time.monotonic()
+        job.join(0.05)
+        now = time.monotonic()
+        silent += now - before if job.received == seen else 0
+        seen = job.received
+        if silent > patience.silent or now - began > patience.overall:
+            job.abandoned = True
+            job.troubles.append(f"gave up after {now - began:.0f} s, {silent:.0f} of them without an answer")
+            return
 
 
 class _Job(threading.Thread):
     """Fetches files one by one from the first mirror that gives them; one that failed is not asked again."""
 
-    def __init__(
-        self, mirrors: Sequence[str], cache: Path, patience: Patience, missing: Sequence[Remote]
-    ) -> None:
+    def __init__(self, mirrors: Sequence[str], cache: Path, patience: Patience, missing: Sequence[Remote]) -> None:
         super().__init__(daemon=True)
         self.mirrors, self.cache, self.patience, self.missing = list(mirrors), cache, patience, missing
         self.received, self.abandoned, self.done = 0, False, False
@@ -126,9 +133,7 @@ class _Job(threading.Thread):
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self.done = all(self._fetch(remote) for remote in self.missing)
         except OSError as error:
-            self.failure = TrainerError(
-                f"Could not write to the cache {self.cache}: {error.strerror or error}."
-            )
+            self.failure = TrainerError(f"Could not write to the cache {self.cache}: {error.strerror or error}.")
 
     def _fetch(self, remote: Remote) -> bool:
         if _is_sound(self.cache / remote.name, remote):
@@ -148,19 +153,20 @@ class _Job(threading.Thread):
         part = self.cache / f"{remote.name}.part"
         trouble: str | None = None
         for _ in range(ATTEMPTS):
-            before = part.stat().st_size if part.exists() else 0
+            before = _size(part)
             say(f"Fetching {mirror}{remote.name}" + (f" from byte {before} on" if before else ""))
             trouble = self._receive(mirror + remote.name, part, remote)
-            after = part.stat().st_size if part.exists() else 0
-            if after == remote.size:
-                return self._accept(part, remote)
-            if after <= before or self.abandoned:
+            if _size(part) == remote.size:
+                trouble = self._accept(part, remote)
+                if trouble is None or not before:  # else the wrong bytes may be an earlier day's: start over
+                    return trouble
+            elif _size(part) <= before or self.abandoned:
                 break
         return trouble or "broke off too often"
 
     def _receive(self, url: str, part: Path, remote: Remote) -> str | None:
         """Append what a mirror sends to the partial file; gives what went wrong, if anything did."""
-        offset = part.stat().st_size if part.exists() else 0
+        offset = _size(part)
         if offset >= remote.size:
             part.unlink()
             offset = 0
@@ -198,6 +204,10 @@ class _Job(threading.Thread):
             return "sent a file with a wrong checksum"
         part.replace(self.cache / remote.name)
         return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _starts_at(content_range: str | None, offset: int) -> bool:

@@ -26,8 +26,7 @@ class Metrics:
 def evaluate(classify: tf.types.experimental.PolymorphicFunction, test: Split) -> Metrics:
     """Ask `classify` (the function that is exported) about every test image."""
     parts = [
-        _probabilities(classify, test.images[start : start + BATCH])
-        for start in range(0, len(test.labels), BATCH)
+        _probabilities(classify, test.images[start : start + BATCH]) for start in range(0, len(test.labels), BATCH)
     ]
     return measure(np.concatenate(parts), test.labels)
 

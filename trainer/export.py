@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -27,7 +28,7 @@ class TakenError(TrainerError):
 def versions(base: str, half_written: bool = False) -> list[int]:
     """List the versions in a base folder, oldest first; with those being written now if asked."""
     heads = (name.partition(".partial-")[0] if half_written else name for name in files.names_in(base))
-    return sorted({int(head) for head in heads if head.isdecimal() and not head.startswith("0")})
+    return sorted({int(head) for head in heads if re.fullmatch("[1-9][0-9]*", head)})
 
 
 def next_tag(base: str, now: int) -> int:
@@ -70,9 +71,7 @@ def is_whole(folder: str) -> bool:
     """Tell whether a version has all its files as its checksums say (on gs://: with the right sizes)."""
     try:
         listed = json.loads(files.read(files.join(folder, CHECKSUMS)))["files"]
-        return GRAPH in listed and all(
-            _matches(files.join(folder, name), entry) for name, entry in listed.items()
-        )
+        return GRAPH in listed and all(_matches(files.join(folder, name), entry) for name, entry in listed.items())
     except (TrainerError, OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -115,8 +114,7 @@ def _fill(folder: Path, fill: Callable[[Path], None]) -> None:
         fill(folder)
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         listed = {
-            str(path.relative_to(folder)): {"sha256": files.digest(path), "size": path.stat().st_size}
-            for path in paths
+            str(path.relative_to(folder)): {"sha256": files.digest(path), "size": path.stat().st_size} for path in paths
         }
         (folder / CHECKSUMS).write_text(json.dumps({"files": listed}, indent=1) + "\n")
         files.sync_tree(folder)
@@ -140,6 +138,7 @@ def _upload(scratch: Path, target: str) -> None:
     """Copy a version to gs://, where no folder can be renamed: `saved_model.pb` last, servers look for it."""
     if GRAPH in files.names_in(target):
         raise TakenError(f"{target} has been published meanwhile and is never overwritten; give a new tag.")
+    files.remove(target)  # what an upload that broke off may have left
     names = sorted(str(path.relative_to(scratch)) for path in scratch.rglob("*") if path.is_file())
     for name in sorted(names, key=lambda name: (name == GRAPH, name == CHECKSUMS)):
         files.write(files.join(target, name), (scratch / name).read_bytes())

@@ -58,10 +58,12 @@ def write(path: str, content: bytes) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, or a local folder with everything in it; absent is fine."""
+    """Remove a file, or a folder with everything in it; absent is fine."""
     with saying(f"remove {path}"):
         if is_remote(path):
-            _gfile().remove(path)
+            gfile = _gfile()
+            if gfile.exists(path):
+                (gfile.rmtree if gfile.isdir(path) else gfile.remove)(path)
         elif Path(path).is_dir():
             shutil.rmtree(path)
         else:

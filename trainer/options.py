@@ -121,13 +121,9 @@ def refuse_several_tasks(tf_config: str) -> None:
         config = json.loads(tf_config or "{}")
         tasks = sum(len(addresses) for addresses in (config.get("cluster") or {}).values())
     except (ValueError, AttributeError, TypeError):
-        raise UsageError(
-            'TF_CONFIG is not JSON of the form {"cluster": {"chief": ["host:port"]}, …}.'
-        ) from None
+        raise UsageError('TF_CONFIG is not JSON of the form {"cluster": {"chief": ["host:port"]}, …}.') from None
     if tasks > 1:
-        raise UsageError(
-            f"TF_CONFIG names {tasks} tasks; this trainer runs as one chief without workers or servers."
-        )
+        raise UsageError(f"TF_CONFIG names {tasks} tasks; this trainer runs as one chief without workers or servers.")
 
 
 def _convert(convert: Callable[[str], Any], origin: str, text: str) -> Any:

@@ -20,8 +20,9 @@ class Servable(tf.Module):
         super().__init__(name="servable")
         network = model.build(name)
         network.set_weights(weights)
-        # TensorFlow Serving restores what is tracked here by its variable handles. Of a Keras layer it would restore
-        # copies that `classify` does not read, so the plain variables are tracked and the network, in a closure, is not.
+        # TensorFlow Serving restores what is tracked here by its variable handles. Of a Keras layer it would
+        # restore copies that `classify` does not read, so the plain variables are tracked and the network,
+        # in a closure, is not.
         self._weights = [variable.value for variable in network.variables]
         self._logits = lambda images: network(images, training=False)
 
@@ -33,9 +34,7 @@ class Servable(tf.Module):
         """
         form = tf.strings.reduce_join(tf.strings.as_string(tf.shape(x)[1:]), separator=",")
         fits = tf.logical_and(tf.reduce_any(tf.equal(form, SHAPES)), tf.size(x) > 0)
-        check = tf.debugging.Assert(
-            fits, ["x must be [N, 28, 28] or [N, 784], N at least 1, but is", tf.shape(x)]
-        )
+        check = tf.debugging.Assert(fits, ["x must be [N, 28, 28] or [N, 784], N at least 1, but is", tf.shape(x)])
         with tf.control_dependencies([check]):
             images = tf.reshape(x, [-1, 28, 28, 1])
         logits = self._logits(images)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trainer import idx
 from trainer.card import Facts, make_card
+from trainer.clock import Clock
 from trainer.data import Dataset
 
 TEST_IMAGES = 500
@@ -24,19 +23,17 @@ class Version:
     save: Callable[[str], None]
     dataset: Dataset
     facts: Facts
-    started: float
-    """`time.monotonic()` at the start of the run."""
+    clock: Clock
 
     def fill(self, folder: Path, tag: int, parent: int | None) -> None:
         """Write the model, then the images, then the card; its durations end when the card is written."""
-        began = time.monotonic()
-        self.save(str(folder))
-        extra = folder / "assets.extra"
-        extra.mkdir(exist_ok=True)
-        write_test_images(extra / "test_images.zip", self.dataset)
-        now = time.monotonic()
-        durations = self.facts.durations | {"export_s": now - began, "total_s": now - self.started}
-        card: dict[str, Any] = make_card(self.facts, tag, parent, durations)
+        with self.clock.timed("export_s"):
+            self.save(str(folder))
+            extra = folder / "assets.extra"
+            extra.mkdir(exist_ok=True)
+            write_test_images(extra / "test_images.zip", self.dataset)
+        durations = self.clock.durations | {"total_s": self.clock.total()}
+        card = make_card(self.facts, tag, parent, durations)
         (folder / "model_card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

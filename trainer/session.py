@@ -1,0 +1,103 @@
+"""The work of one run once TensorFlow is there: go on from a checkpoint, train, evaluate, publish."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trainer import checkpoint, export, precision
+from trainer.card import Facts, describe
+from trainer.checkpoint import Checkpoint
+from trainer.clock import Clock
+from trainer.data import Dataset
+from trainer.errors import UsageError
+from trainer.evaluate import Metrics, evaluate
+from trainer.log import say
+from trainer.options import Options
+from trainer.scalars import Scalars
+from trainer.servable import from_network
+from trainer.signals import Interrupted, Signals
+from trainer.train import Trainer
+from trainer.version import Version
+
+SHAPING = (
+    *("model_type", "batch_size", "learning_rate", "optimizer"),
+    *("schedule", "augment_pixels", "precision", "seed"),
+)
+"""The settings that must not change between a checkpoint and what goes on from it."""
+
+
+class Session:
+    """A trainer with its data and its folder of checkpoints, set to the newest of them."""
+
+    def __init__(self, options: Options, dataset: Dataset, folder: str, clock: Clock) -> None:
+        self._options, self._dataset, self._folder, self._clock = options, dataset, folder, clock
+        self._shaping = shaping(options, dataset)
+        before = checkpoint.newest(folder)
+        if before:
+            self._refuse_unfit(before)
+        self._curves = Scalars(folder)
+        self._trainer = Trainer(options, dataset.train, precision.resolve(options.precision), self._curves.write)
+        count = self._trainer.network.count_params()
+        say(f"Model: {options.model_type}, {count} parameters, trained in {self._trainer.precision}")
+        self._resumed_from = before.step if before else 0
+        if before:
+            self._trainer.restore(before.step, before.arrays)
+            say(f"Resuming after step {before.step} of {options.train_steps} from {folder}")
+
+    def train(self, signals: Signals) -> None:
+        """Do the steps that are left, with a checkpoint every so often; raises Interrupted after a signal."""
+        every, total = self._options.checkpoint_every, self._options.train_steps
+        with self._clock.timed("train_s"):
+            while self._trainer.step < total:
+                with signals.held():
+                    self._trainer.run(min((self._trainer.step // every + 1) * every, total), signals.is_noted)
+                    self._save()
+                if signals.noted:
+                    raise Interrupted(signals.noted, self._how_to_go_on())
+                self._curves.flush()
+
+    def publish(self, tag: int) -> None:
+        """Evaluate on the whole test set and export; without a tag of the user's, under the next free one."""
+        servable = from_network(self._trainer.network)
+        with self._clock.timed("evaluate_s"):
+            metrics = evaluate(servable.classify, self._dataset.test)
+        self._tell(metrics)
+        used, data = self._trainer.precision, describe(self._dataset)
+        facts = Facts(self._options, data, used, self._resumed_from, metrics)
+        version = Version(servable.save, self._dataset, facts, self._clock)
+        publish = export.publish if self._options.version_tag else export.publish_next
+        say(f"Exported to {publish(self._options.export_dir, tag, version.fill)}")
+
+    def _save(self) -> None:
+        state = Checkpoint(self._trainer.step, self._trainer.state(), self._shaping)
+        checkpoint.save(self._folder, state, self._options.keep_checkpoints)
+
+    def _how_to_go_on(self) -> str:
+        command = "the same command" if self._options.model_dir else f"--tf-model-dir {self._folder}"
+        step, total = self._trainer.step, self._options.train_steps
+        return f"saved a checkpoint after step {step} of {total} in {self._folder}; {command} goes on."
+
+    def _tell(self, metrics: Metrics) -> None:
+        what = " of STAND-IN DATA" if self._dataset.stand_in else ""
+        say(
+            f"Test accuracy on {metrics.test_examples} images{what}: {metrics.test_accuracy:.4f}, "
+            f"test loss: {metrics.test_loss:.4f}"
+        )
+        self._curves.point("test_accuracy", self._trainer.step, metrics.test_accuracy)
+        self._curves.flush()
+
+    def _refuse_unfit(self, before: Checkpoint) -> None:
+        checkpoint.refuse_other_settings(before, self._shaping, self._folder)
+        if before.step > self._options.train_steps:
+            raise UsageError(
+                f"The checkpoint in {self._folder} is at step {before.step}, past the "
+                f"{self._options.train_steps} asked for; ask for more steps or give a new version tag."
+            )
+
+
+def shaping(options: Options, dataset: Dataset) -> dict[str, Any]:
+    """Give the settings that a checkpoint is bound to; with a constant rate more steps may follow later."""
+    chosen = {name: getattr(options, name) for name in SHAPING}
+    if options.schedule != "constant":
+        chosen["train_steps"] = options.train_steps
+    return chosen | {"dataset": dataset.name, "data_sha256": dataset.sha256}
