@@ -49,9 +49,7 @@ def warm_up(model: LoadedModel, dtypes: Mapping[int, np.dtype]) -> None:
 
     Raises LoadError when a signature fails.
     """
-    served = {
-        name: one for name, one in model.signatures.items() if one.outputs and not name.startswith("__")
-    }
+    served = {name: one for name, one in model.signatures.items() if one.outputs and not name.startswith("__")}
     if not served:
         raise LoadError("it has no signature to serve")
     for name, signature in served.items():

@@ -67,9 +67,7 @@ def metrics_path(flags: Flags) -> str | None:
     """Where the REST port shows its metrics, or None when nobody asked for them."""
     if flags.monitoring_config_file is None:
         return None
-    config = _read(
-        flags.monitoring_config_file, _monitoring_message()(), "a MonitoringConfig"
-    ).prometheus_config
+    config = _read(flags.monitoring_config_file, _monitoring_message()(), "a MonitoringConfig").prometheus_config
     if config.enable and not flags.rest_api_port:
         raise StartError("--monitoring_config_file needs --rest_api_port: metrics are read over HTTP.")
     return (config.path or METRICS_PATH) if config.enable else None
@@ -79,9 +77,7 @@ def _model(one: Message) -> ModelConfig:
     if not one.name or not one.base_path:
         raise ValueError("every model needs a name and a base_path.")
     if one.model_platform not in ("", "tensorflow"):
-        raise ValueError(
-            f'model {one.name}: model_platform is "{one.model_platform}", only "tensorflow" is served.'
-        )
+        raise ValueError(f'model {one.name}: model_platform is "{one.model_platform}", only "tensorflow" is served.')
     if "://" in one.base_path:
         raise ValueError(
             f"model {one.name}: {one.base_path} is no folder of this machine; "

@@ -68,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         help="between two looks; 0 looks once (1)",
     )
     add("--model_config_file", type=Path, default=None, help="a ModelServerConfig in protobuf's text form")
-    add(
-        "--monitoring_config_file", type=Path, default=None, help="a MonitoringConfig in protobuf's text form"
-    )
+    add("--monitoring_config_file", type=Path, default=None, help="a MonitoringConfig in protobuf's text form")
     add("--enable_grpc_healthcheck_service", type=_bool, nargs="?", const=True, default=False)
     return parser
 

@@ -109,9 +109,7 @@ class Health:
 
     async def set(self, ready: bool) -> None:
         """Tell and keep telling whether requests will be answered."""
-        state = (
-            health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
+        state = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in _HEALTH_NAMES:
             await self._servicer.set(name, state)
 
@@ -120,9 +118,7 @@ class Health:
         await self._servicer.enter_graceful_shutdown()
 
 
-def add_services(
-    server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, workers: Executor
-) -> None:
+def add_services(server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, workers: Executor) -> None:
     """Register both services of the protocol."""
     add_PredictionServiceServicer_to_server(Prediction(models, metrics, workers), server)
     add_ModelServiceServicer_to_server(ModelState(models, loader), server)
@@ -143,6 +139,4 @@ async def _answer(
 
 
 async def _unimplemented(context: grpc.aio.ServicerContext, method: str) -> None:
-    await context.abort(
-        grpc.StatusCode.UNIMPLEMENTED, f"{method} is not part of the embedded server: use Predict."
-    )
+    await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not part of the embedded server: use Predict.")

@@ -108,14 +108,11 @@ def _inputs(signature: SignatureDef, request: PredictRequest) -> dict[str, np.nd
             )
         inputs[alias] = to_array(alias, tensor)
         if tensor.dtype != info.dtype:  # tensorflow/core/framework/function.cc, FunctionCallFrame::SetArgs
-            raise invalid(
-                f"Expects arg[{index}] to be {name_of(info.dtype)} but {name_of(tensor.dtype)} is provided"
-            )
+            raise invalid(f"Expects arg[{index}] to be {name_of(info.dtype)} but {name_of(tensor.dtype)} is provided")
     used = set(request.inputs) & set(inputs)
     if len(used) != len(request.inputs):
         raise invalid(
-            f"Inputs contains invalid name. Used request inputs: {_join(used)}, "
-            f"request input: {_join(request.inputs)}"
+            f"Inputs contains invalid name. Used request inputs: {_join(used)}, request input: {_join(request.inputs)}"
         )
     return inputs
 

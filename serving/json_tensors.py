@@ -30,9 +30,7 @@ def dense_shape(value: object) -> list[int]:
 def flat_values(value: object, dtype: int) -> tuple[list[int], list]:
     """Shape and values of nested lists; ServingError INVALID_ARGUMENT where they are ragged or mistyped."""
     if dtype not in _CHECKS:
-        raise ServingError(
-            Code.UNIMPLEMENTED, f"Conversion of JSON Value: {show(value)} to type: {name_of(dtype)}"
-        )
+        raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {show(value)} to type: {name_of(dtype)}")
     shape = dense_shape(value)
     if len(shape) > _MAX_RANK:
         raise invalid(f"JSON Value: {show(value)} has {len(shape)} dimensions, a tensor at most {_MAX_RANK}")
@@ -80,8 +78,7 @@ def _fill(value: object, level: int, shape: list[int], check: Callable, dtype: i
         raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
     if len(value) != shape[level]:
         raise invalid(
-            f"Encountered list at unexpected size: {len(value)} at level: {level} "
-            f"expected size: {shape[level]}"
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
         )
     for one in value:
         _fill(one, level + 1, shape, check, dtype, values)
@@ -98,9 +95,7 @@ def _float(value: object, dtype: int) -> float:
     if kind is not float and kind is not int:
         raise _mistyped(value, dtype)
     if abs(value) > _MOST[kind, dtype] and math.isfinite(value):
-        raise invalid(
-            f"Cannot convert JSON value: {show(value)} to {name_of(dtype)} without loss of precision."
-        )
+        raise invalid(f"Cannot convert JSON value: {show(value)} to {name_of(dtype)} without loss of precision.")
     return value
 
 

@@ -26,9 +26,7 @@ class Loader:
         self._configs = {config.name: config for config in configs}
         self._lock = threading.Lock()
         self._refused: dict[Path, object] = {}  # folder → its fingerprint when it was refused
-        self._said: dict[
-            object, str
-        ] = {}  # what was logged last about a thing: said again only when it changes
+        self._said: dict[object, str] = {}  # what was logged last about a thing: said again only when it changes
         for config in self._configs.values():
             models.label(config.name, config.labels)
 
@@ -138,9 +136,7 @@ class Loader:
 
     def _check_labels(self, config: ModelConfig) -> None:
         for version in config.labels.values():
-            if version not in self._models.available(
-                config.name
-            ):  # server_core.cc, UpdateModelVersionLabelMap
+            if version not in self._models.available(config.name):  # server_core.cc, UpdateModelVersionLabelMap
                 raise ServingError(
                     Code.FAILED_PRECONDITION,
                     f"Request to assign label to version {version} of model {config.name}, "

@@ -91,9 +91,7 @@ class Models:
         """Every known version of a model, newest first: number, state, and why it failed if it did."""
         with self._lock:
             versions = self._versions.get(name, {})
-            return [
-                (number, versions[number].state, versions[number].error) for number in sorted(versions)[::-1]
-            ]
+            return [(number, versions[number].state, versions[number].error) for number in sorted(versions)[::-1]]
 
     def loading(self, name: str, version: int) -> Servable:
         """Note that a version is being loaded."""

@@ -16,9 +16,7 @@ from serving.tensors import to_array
 Infos = Mapping[str, TensorInfo]
 
 
-def parse_predict(
-    body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], Infos]
-) -> tuple[PredictRequest, bool]:
+def parse_predict(body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], Infos]) -> tuple[PredictRequest, bool]:
     """The request in a POSTed body, and whether it is rows (`instances`) rather than columns (`inputs`).
 
     `infos_of` tells the inputs of the signature that the body names. ServingError INVALID_ARGUMENT otherwise.
@@ -28,8 +26,7 @@ def parse_predict(
     signature = document.get("signature_name", "")
     if not isinstance(signature, str):
         raise invalid(
-            f"JSON Value: {show(document)} not formatted correctly. "
-            "'signature_name' key must be a string value."
+            f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
     request.model_spec.signature_name = signature
     infos = infos_of(request.model_spec)
@@ -109,9 +106,7 @@ def _from_rows(instances: list, infos: Infos) -> dict[str, TensorProto]:
                 _add_row(alias, value, infos, shapes, values)
             except ServingError as error:
                 why = f"{error.code.name}: {error.message}"
-                raise invalid(
-                    f"Failed to process element: {where} of 'instances' list. Error: {why}"
-                ) from error
+                raise invalid(f"Failed to process element: {where} of 'instances' list. Error: {why}") from error
         if named and set(instance) != set(infos):
             raise invalid(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {show(instance)} "
@@ -120,9 +115,7 @@ def _from_rows(instances: list, infos: Infos) -> dict[str, TensorProto]:
     return {name: tensor([len(instances), *shapes[name]], values[name], infos[name].dtype) for name in infos}
 
 
-def _add_row(
-    alias: str, value: object, infos: Infos, shapes: dict[str, list[int]], values: dict[str, list]
-) -> None:
+def _add_row(alias: str, value: object, infos: Infos, shapes: dict[str, list[int]], values: dict[str, list]) -> None:
     if alias not in infos:
         raise invalid(f"JSON object: does not have named input: {alias}")
     shape, flat = flat_values(value, infos[alias].dtype)
@@ -147,9 +140,7 @@ def _from_columns(inputs: object, infos: Infos) -> dict[str, TensorProto]:
     for alias in infos:
         if alias not in inputs:
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
-    return {
-        alias: tensor(*flat_values(inputs[alias], info.dtype), info.dtype) for alias, info in infos.items()
-    }
+    return {alias: tensor(*flat_values(inputs[alias], info.dtype), info.dtype) for alias, info in infos.items()}
 
 
 def _check_rows(response: PredictResponse) -> None:
@@ -170,13 +161,10 @@ def _values(alias: str, one: TensorProto) -> object:
     if array.dtype == object:  # bytes: as text, or in base64 where the name says that they are bytes
         as_bytes = alias.endswith("_bytes")
         texts = [
-            {"b64": base64.b64encode(v).decode()} if as_bytes else v.decode(errors="replace")
-            for v in array.ravel()
+            {"b64": base64.b64encode(v).decode()} if as_bytes else v.decode(errors="replace") for v in array.ravel()
         ]
         return _nest(texts, list(array.shape))
-    if (
-        array.dtype == np.float32
-    ):  # 0.1 rather than 0.10000000149011612: the shortest text that gives the same float32
+    if array.dtype == np.float32:  # 0.1 rather than 0.10000000149011612: the shortest text that gives the same float32
         return _nest([float(str(value)) for value in array.ravel()], list(array.shape))
     return array.tolist()
 

@@ -128,9 +128,7 @@ def _open(host: str, port: int, flag: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise StartError(
-            f"Port {port} ({flag}) on {host} cannot be opened: {os.strerror(error.errno)}.", 1
-        ) from error
+        raise StartError(f"Port {port} ({flag}) on {host} cannot be opened: {os.strerror(error.errno)}.", 1) from error
 
 
 def _address(host: str, port: int) -> str:

@@ -61,9 +61,7 @@ class TensorFlowModel:
                 meta = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(path))
         except _LOAD_ERRORS as error:
             self._session.close()
-            raise LoadError(
-                f"TensorFlow cannot load it: {type(error).__name__}: {_first_line(error)}"
-            ) from error
+            raise LoadError(f"TensorFlow cannot load it: {type(error).__name__}: {_first_line(error)}") from error
         self.signatures: Mapping[str, SignatureDef] = dict(meta.signature_def)
 
     def predict(
@@ -76,9 +74,7 @@ class TensorFlowModel:
         try:
             return self._session.run(fetches, feeds)
         except tf.errors.OpError as error:
-            message = error.message.removeprefix(
-                "Graph execution error:\n\n"
-            )  # put there by Python, not by the op
+            message = error.message.removeprefix("Graph execution error:\n\n")  # put there by Python, not by the op
             raise ServingError(code_of(error.error_code), message) from error
         except ValueError as error:  # the array does not fit the placeholder's declared shape
             raise invalid(str(error)) from error

@@ -52,9 +52,7 @@ def why_not_whole(folder: Path) -> str | None:
         if not (folder / GRAPH).is_file():
             return f"{GRAPH} is not there"
         files = _manifest(folder / MANIFEST)
-        return _unlisted(folder, files) or next(
-            filter(None, (_differs(folder, *one) for one in files.items())), None
-        )
+        return _unlisted(folder, files) or next(filter(None, (_differs(folder, *one) for one in files.items())), None)
     except FileNotFoundError as error:
         return f"{Path(error.filename).relative_to(folder)} is not there"
     except OSError as error:

@@ -209,14 +209,10 @@ def running(folder: Path, *arguments: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, publish: Callable[[Path, int], Path]
-) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, publish: Callable[[Path, int], Path]) -> Iterator[Server]:
     """A server with version 7 of `mnist`, metrics and health; tests leave its folder alone."""
     folder = tmp_path_factory.mktemp("server")
-    (folder / "monitoring").write_text(
-        'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }'
-    )
+    (folder / "monitoring").write_text('prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }')
     publish(folder, 7)
     arguments = (
         "--model_name=mnist",

@@ -109,8 +109,7 @@ def test_fault_54_an_input_too_many_is_named(server: Server) -> None:
     request.inputs["y"].CopyFrom(request.inputs["x"])
     assert refusal(server.call, request) == (
         grpc.StatusCode.INVALID_ARGUMENT,
-        "input size does not match signature: 2!=1 len({x,y}) != len({x}). "
-        "Sent extra: {y}. Missing but required: {}.",
+        "input size does not match signature: 2!=1 len({x,y}) != len({x}). Sent extra: {y}. Missing but required: {}.",
     )
 
 
@@ -119,8 +118,7 @@ def test_an_unknown_output_is_named(server: Server) -> None:
     request.output_filter.append("logits")
     assert refusal(server.call, request) == (
         grpc.StatusCode.INVALID_ARGUMENT,
-        "output tensor alias not found in signature: logits Outputs expected to be in the set "
-        "{classes,predictions}.",
+        "output tensor alias not found in signature: logits Outputs expected to be in the set {classes,predictions}.",
     )
 
 
@@ -134,9 +132,7 @@ def test_a_request_without_a_model_spec_is_refused(server: Server) -> None:
 def test_fault_56_a_message_over_the_limit_is_refused_and_the_server_lives(server: Server) -> None:
     code, _ = refusal(server.predict, np.zeros((1400, 784), np.float32))  # 4.4 MB
     assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert (
-        server.predict(np.zeros((1300, 784), np.float32)).outputs["classes"].tensor_shape.dim[0].size == 1300
-    )
+    assert server.predict(np.zeros((1300, 784), np.float32)).outputs["classes"].tensor_shape.dim[0].size == 1300
 
 
 def test_fault_56_a_few_bytes_that_announce_a_huge_tensor_are_refused(server: Server) -> None:

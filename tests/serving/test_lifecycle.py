@@ -39,9 +39,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def health_of(server: Server) -> int:
-    return (
-        health_pb2_grpc.HealthStub(server.channel).Check(health_pb2.HealthCheckRequest(), timeout=20).status
-    )
+    return health_pb2_grpc.HealthStub(server.channel).Check(health_pb2.HealthCheckRequest(), timeout=20).status
 
 
 def states(server: Server) -> dict[int, str]:
@@ -63,9 +61,7 @@ def test_an_empty_folder_is_waited_for(live: Server, publish: Publish) -> None:
     assert live.log().count("no version to serve in") == 1
 
 
-def test_fault_34_a_half_copied_export_is_never_served(
-    live: Server, publish: Publish, exported: Path
-) -> None:
+def test_fault_34_a_half_copied_export_is_never_served(live: Server, publish: Publish, exported: Path) -> None:
     half = live.base / "10"
     (half / "variables").mkdir(parents=True)
     for name in ("saved_model.pb", "variables/variables.index"):
@@ -87,9 +83,7 @@ def test_a_version_still_being_written_is_ignored(live: Server, publish: Publish
     assert "partial" not in live.log()
 
 
-def test_fault_58_a_flipped_bit_is_refused_and_the_old_version_goes_on(
-    live: Server, publish: Publish
-) -> None:
+def test_fault_58_a_flipped_bit_is_refused_and_the_old_version_goes_on(live: Server, publish: Publish) -> None:
     before = live.predict(IMAGE).model_spec.version.value
     broken = publish(live.base, 20).rename(live.base / "20.partial-2")
     graph = bytearray((broken / "saved_model.pb").read_bytes())
@@ -114,9 +108,7 @@ def test_fault_58_a_graph_that_does_not_load_is_refused_though_its_checksums_hol
     )
 
 
-def test_fault_59_a_swap_under_load_loses_no_request_and_never_goes_back(
-    live: Server, publish: Publish
-) -> None:
+def test_fault_59_a_swap_under_load_loses_no_request_and_never_goes_back(live: Server, publish: Publish) -> None:
     done = threading.Event()
 
     def client() -> list[int]:
@@ -196,9 +188,7 @@ def test_a_config_file_gives_versions_labels_and_reloads(tmp_path: Path, publish
           model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
           version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "canary" value: 2 }} }} }}"""
     )
-    with running(
-        tmp_path / "log", f"--model_config_file={config}", "--file_system_poll_wait_seconds=0"
-    ) as server:
+    with running(tmp_path / "log", f"--model_config_file={config}", "--file_system_poll_wait_seconds=0") as server:
         server.wait_for_version(2)
         server.wait(lambda: server.predict(IMAGE, label="stable").model_spec.version.value == 1)
         assert server.http("/v1/models/mnist/labels/canary:predict", {"instances": IMAGE.tolist()})[0] == 200
@@ -213,8 +203,7 @@ def test_a_config_file_gives_versions_labels_and_reloads(tmp_path: Path, publish
             server.model_service.HandleReloadConfigRequest(request, timeout=20)
         assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
         assert caught.value.details() == (
-            "Request to assign label to version 9 of model mnist, "
-            "which is not currently available for inference"
+            "Request to assign label to version 9 of model mnist, which is not currently available for inference"
         )
         assert server.predict(IMAGE, label="stable").model_spec.version.value == 3
         assert server.stop(signal.SIGINT) == os.EX_OK

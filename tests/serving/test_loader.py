@@ -118,9 +118,7 @@ def test_a_refused_version_is_said_once_and_tried_again_when_it_changes(
     assert house.look(2) == (2,)
 
 
-def test_a_missing_base_folder_is_said_once_and_waited_for(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_base_folder_is_said_once_and_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     house = House(tmp_path / "later", VersionPolicy())
     assert house.look() == house.look() == ()
     assert [one.message for one in caplog.records] == [

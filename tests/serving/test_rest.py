@@ -19,9 +19,7 @@ PREDICT = "/v1/models/mnist:predict"
 def test_rows_give_one_prediction_each(server: Server) -> None:
     status, answer = server.http(PREDICT, {"instances": IMAGES.tolist()})
     assert status == 200
-    np.testing.assert_allclose(
-        [row["predictions"] for row in answer["predictions"]], expected(IMAGES), 1e-4, 1e-6
-    )
+    np.testing.assert_allclose([row["predictions"] for row in answer["predictions"]], expected(IMAGES), 1e-4, 1e-6)
     assert [row["classes"] for row in answer["predictions"]] == expected(IMAGES).argmax(axis=1).tolist()
 
 
@@ -146,9 +144,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_fault_54_a_wrong_request_gets_tensorflow_servings_status_and_words(
-    server: Server, case: str
-) -> None:
+def test_fault_54_a_wrong_request_gets_tensorflow_servings_status_and_words(server: Server, case: str) -> None:
     path, body, status, message = REFUSED[case]
     assert server.http(path, body) == (status, {"error": message})
 
@@ -181,9 +177,7 @@ def test_metrics_count_requests_under_tensorflow_servings_names(server: Server) 
     def count(status: str) -> float:
         page = server.http("/monitoring/prometheus/metrics")[1]
         name = f':tensorflow:serving:request_count{{model_name="mnist",status="{status}"}} '
-        return next(
-            (float(line.removeprefix(name)) for line in page.splitlines() if line.startswith(name)), 0.0
-        )
+        return next((float(line.removeprefix(name)) for line in page.splitlines() if line.startswith(name)), 0.0)
 
     before = count("OK"), count("INVALID_ARGUMENT")
     server.predict(IMAGES)

@@ -22,22 +22,20 @@ from pathlib import Path
 import psutil
 import pytest
 from flask.testing import FlaskClient
+
+from tests.web_ui.model_server import Behaviour, serve
 from webui import create_app
 from webui.client import Predictor
 from webui.servers import Server
 from webui.serving_api import Prediction
 from webui.settings import Settings
 
-from tests.web_ui.model_server import Behaviour, serve
-
 WEB_UI = Path(__file__).resolve().parents[2] / "web-ui"
 
 
 def images_zip(count: int = 12, dataset: str = "mnist", stand_in: bool = False) -> bytes:
     """A test_images.zip of `count` images; image i shows a stripe and has the label i modulo 10."""
-    images = b"".join(
-        bytes((row * 9 + i) % 256 for row in range(28) for _ in range(28)) for i in range(count)
-    )
+    images = b"".join(bytes((row * 9 + i) % 256 for row in range(28) for _ in range(28)) for i in range(count))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.idx", struct.pack(">IIII", 2051, count, 28, 28) + images)

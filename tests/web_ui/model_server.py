@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+
 from webui import serving_api
 
 
@@ -56,9 +57,7 @@ def serve(behaviour: Behaviour, port: int = 0) -> tuple[grpc.Server, int]:
 
     service, method = serving_api.PREDICT.strip("/").split("/")
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=80), options=[("grpc.so_reuseport", 0)])
-    handler = grpc.method_handlers_generic_handler(
-        service, {method: grpc.unary_unary_rpc_method_handler(predict)}
-    )
+    handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(predict)})
     server.add_generic_rpc_handlers((handler,))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()

@@ -119,9 +119,7 @@ def test_the_image_is_shown_large_and_with_sharp_pixels(page: Page) -> None:
 def test_a_wrong_port_is_said_and_put_right_in_the_form(page: Page, stack: Stack) -> None:
     page.get_by_label("Port").fill(str(stack.dead_port))
     page.get_by_role("button", name="Connect").click()
-    expect(page.get_by_role("alert")).to_contain_text(
-        f"No model server answers at 127.0.0.1:{stack.dead_port}"
-    )
+    expect(page.get_by_role("alert")).to_contain_text(f"No model server answers at 127.0.0.1:{stack.dead_port}")
     expect(page.get_by_label("Port")).to_have_value(str(stack.dead_port))
     page.get_by_label("Port").fill(str(stack.model_port))
     page.get_by_label("Port").press("Enter")
@@ -199,9 +197,7 @@ def contrast(page: Page, selector: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_the_contrast_of_wcag_aa(
-    browser: Browser, stack: Stack, behaviour: Behaviour, scheme: str
-) -> None:
+def test_text_has_the_contrast_of_wcag_aa(browser: Browser, stack: Stack, behaviour: Behaviour, scheme: str) -> None:
     behaviour.version = STAND_IN
     with browser.new_context(color_scheme=scheme) as context:
         page = context.new_page()

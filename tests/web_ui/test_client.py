@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from webui import problems
-from webui.client import Predictor
-from webui.servers import Server
 
 from tests.web_ui import model_server
 from tests.web_ui.conftest import free_port
 from tests.web_ui.model_server import Behaviour
+from webui import problems
+from webui.client import Predictor
+from webui.servers import Server
 
 IMAGE = bytes(range(256)) * 3 + bytes(16)
 
@@ -165,9 +165,7 @@ def test_fault_65_a_server_that_accepts_and_says_nothing_ends_at_the_deadline() 
         predictor.close()
 
 
-def test_too_many_calls_at_once_are_refused_and_later_ones_are_not(
-    model_port: int, behaviour: Behaviour
-) -> None:
+def test_too_many_calls_at_once_are_refused_and_later_ones_are_not(model_port: int, behaviour: Behaviour) -> None:
     behaviour.delay_s = 1.0
     predictor = Predictor(deadline_s=5.0, most_at_once=4)
 

@@ -111,9 +111,7 @@ def test_fault_65_a_server_that_hangs_costs_healthz_nothing(ui: Ui, behaviour: B
     assert statuses == [504] * 60
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: a"], ids=["idle", "half a header"]
-)
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: a"], ids=["idle", "half a header"])
 def test_fault_71_300_slow_connections_do_not_stop_honest_requests(ui: Ui, sent: bytes) -> None:
     address = ("127.0.0.1", int(ui.url.rpartition(":")[2]))
     with contextlib.ExitStack() as slow:

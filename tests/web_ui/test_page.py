@@ -7,11 +7,11 @@ from html import escape
 from pathlib import Path
 
 import pytest
+
+from tests.web_ui.conftest import SHARES, Says, client, publish
 from webui import problems
 from webui.page import percent
 from webui.servers import Server
-
-from tests.web_ui.conftest import SHARES, Says, client, publish
 
 
 def test_the_form_is_pre_filled_with_name_address_and_port(base: Path) -> None:

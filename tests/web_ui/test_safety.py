@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
-from webui import problems
-from webui.servers import Server
 
 from tests.web_ui.conftest import Says, client
+from webui import problems
+from webui.servers import Server
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,7 @@ def test_fault_64_text_from_a_model_server_is_never_markup(base: Path) -> None:
 
 @limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 @given(query=st.dictionaries(st.sampled_from(["name", "addr", "port", "after"]), st.text(max_size=40)))
-def test_whatever_the_form_holds_the_page_is_there_and_nobody_else_is_asked(
-    base: Path, query: dict[str, str]
-) -> None:
+def test_whatever_the_form_holds_the_page_is_there_and_nobody_else_is_asked(base: Path, query: dict[str, str]) -> None:
     predictor = Says()
     response = client(base, predictor).get("/", query_string=query)
     assert response.status_code in (200, 400, 403)

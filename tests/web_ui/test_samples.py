@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from tests.web_ui.conftest import images_zip, publish
 from webui.problems import NotReady
 from webui.samples import PATH, Gallery, Samples, unpack
 from webui.storage import Folder
-
-from tests.web_ui.conftest import images_zip, publish
 
 SMALL = images_zip(2)
 
@@ -29,9 +29,7 @@ def test_images_and_labels_are_read_in_order() -> None:
 
 def test_every_image_is_shown_some_time_with_its_own_truth() -> None:
     samples = unpack(images_zip(12))
-    shown = {
-        (sample.index, sample.truth, sample.pixels[0]) for sample in (samples.pick() for _ in range(600))
-    }
+    shown = {(sample.index, sample.truth, sample.pixels[0]) for sample in (samples.pick() for _ in range(600))}
     assert shown == {(i, i % 10, i) for i in range(12)}
 
 

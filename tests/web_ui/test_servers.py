@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from webui.servers import Server, read_host, read_port, read_server
 
 
@@ -51,9 +52,7 @@ def test_fault_63_what_is_no_plain_host_is_refused(text: str) -> None:
         read_host(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "0", "65536", "70000", "-1", "+80", "8e1", "80.0", "0x50", "٣", "999999999"]
-)
+@pytest.mark.parametrize("text", ["", "0", "65536", "70000", "-1", "+80", "8e1", "80.0", "0x50", "٣", "999999999"])
 def test_a_port_is_a_whole_number_from_1_to_65535(text: str) -> None:
     with pytest.raises(ValueError, match="is no port"):
         read_port(text)

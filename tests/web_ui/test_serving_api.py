@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from webui import serving_api
 
 from tests.web_ui.conftest import WEB_UI
 from tests.web_ui.model_server import Behaviour, answer
+from webui import serving_api
 
 # Runs beside the tests, because it imports TensorFlow: what the official package makes of the same images.
 OFFICIAL = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from webui.servers import Server
 from webui.settings import Settings, SettingsError
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.web_ui.conftest import free_port, images_zip, publish
 from webui.cards import Cards
 from webui.samples import PATH, Gallery
 from webui.storage import CloudStorage, Folder, StorageError, versions
-
-from tests.web_ui.conftest import free_port, images_zip, publish
 
 # google-api-core says so once, when it is imported beside grpcio; plain Cloud Storage needs no grpcio-status.
 pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:ImportWarning")

@@ -83,9 +83,7 @@ class Predictor:
                     f"The model server at {server} gave no answer within {self._deadline_s:g} seconds."
                 )
             case grpc.StatusCode.NOT_FOUND:
-                return problems.UnknownModel(
-                    f"The server at {server} serves no model “{model}”, or not yet.", "name"
-                )
+                return problems.UnknownModel(f"The server at {server} serves no model “{model}”, or not yet.", "name")
             case grpc.StatusCode.INVALID_ARGUMENT:
                 return problems.BadAnswer(
                     f"The model “{model}” at {server} does not take a 28×28 image of a digit as its input x."

@@ -51,7 +51,5 @@ class _HostCheck:
         host = environ.get("HTTP_HOST", "")
         if len(host) <= 260 and _HOST.match(host):
             return self._app(environ, start_response)
-        refusal = Response(
-            "The Host header of this request names no host.\n", 400, HEADERS, mimetype="text/plain"
-        )
+        refusal = Response("The Host header of this request names no host.\n", 400, HEADERS, mimetype="text/plain")
         return refusal(environ, start_response)

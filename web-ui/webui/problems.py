@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Problem(Exception):  # noqa: N818  # most are nobody's error: a server that is down, a refused address
+class Problem(Exception):  # most are nobody's error: a server that is down, a refused address
     """One sentence a visitor can act on, a heading, an HTTP status, and the form field at fault, if any."""
 
     status = 500

@@ -56,9 +56,7 @@ def _allowed(environ: Mapping[str, str], configured: Server) -> tuple[Server, ..
     try:
         servers = tuple(dict.fromkeys(read_server(part) for part in listed))
     except ValueError as error:
-        raise SettingsError(
-            f"ALLOWED_MODEL_SERVERS: {error}; write host:port, with commas between them."
-        ) from error
+        raise SettingsError(f"ALLOWED_MODEL_SERVERS: {error}; write host:port, with commas between them.") from error
     if servers and configured not in servers:
         raise SettingsError(
             f"ALLOWED_MODEL_SERVERS leaves out {configured}, the server the form is pre-filled with; add it."
