@@ -24,7 +24,7 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr, flush=True)
         return error.code
     except Interrupted as stop:
-        message = str(stop) or "nothing was half done; the same command starts again where it can."
+        message = str(stop) or "nothing was lost; the same command goes on."
         print(f"{stop.name}: {message}", file=sys.stderr, flush=True)
         return stop.code
     return 0

@@ -105,7 +105,7 @@ def dataset() -> Dataset:
     return Dataset("strokes", False, "a test", Split(images[:150], labels[:150]), Split(images[150:], labels[150:]))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """The real MNIST, if the machine has it."""
     place = os.environ.get("MNIST_DIR")

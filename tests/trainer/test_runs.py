@@ -9,16 +9,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from trainer import export, idx
+from trainer.__main__ import main
 from trainer.options import parse
 
 from .conftest import ROOT, TrainerProcess, read_until
@@ -114,19 +115,19 @@ def test_a_version_that_is_there_is_left_alone(finished: tuple[TrainerProcess, s
 
 
 def test_fault_40_other_settings_under_the_same_tag_are_refused(
-    finished: tuple[TrainerProcess, str], tmp_path: Path
+    finished: tuple[TrainerProcess, str], trainer: TrainerProcess
 ) -> None:
-    trainer = TrainerProcess(tmp_path)
     shutil.copytree(finished[0].bucket / "100", trainer.bucket / "100")
-    said = trainer.run("--tf-train-steps=200", "--tf-seed=2", code=2)
+    said = trainer.run_here("--tf-train-steps=200", "--tf-seed=2", code=2)
     assert "come from other settings: seed was 1 and is now 2" in said
     assert not list(trainer.export.iterdir())
 
 
-def test_a_checkpoint_past_the_steps_asked_for_is_refused(finished: tuple[TrainerProcess, str], tmp_path: Path) -> None:
-    trainer = TrainerProcess(tmp_path)
+def test_a_checkpoint_past_the_steps_asked_for_is_refused(
+    finished: tuple[TrainerProcess, str], trainer: TrainerProcess
+) -> None:
     shutil.copytree(finished[0].bucket / "100", trainer.bucket / "100")
-    assert "is at step 200, past the 150 asked for" in trainer.run("--tf-train-steps=150", code=2)
+    assert "is at step 200, past the 150 asked for" in trainer.run_here("--tf-train-steps=150", code=2)
 
 
 def test_fault_28_killed_twice_a_run_ends_with_the_very_weights_of_one_left_alone(
@@ -188,19 +189,19 @@ def test_fault_34_a_trainer_killed_while_it_exports_leaves_no_version(
     assert end_with(process, signal.SIGKILL)[0] == -signal.SIGKILL
     (left,) = trainer.export.iterdir()
     assert left.name == f"100.partial-{process.pid}"
-    trainer.run("--tf-train-steps=200")
+    trainer.run_here("--tf-train-steps=200")
     assert [path.name for path in trainer.export.iterdir()] == ["100"]
 
 
 def test_a_loss_that_is_no_number_exits_1_and_exports_nothing(trainer: TrainerProcess) -> None:
-    said = trainer.run("--tf-optimizer=sgd", "--tf-learning-rate=1e38", code=1)
+    said = trainer.run_here("--tf-optimizer=sgd", "--tf-learning-rate=1e38", code=1)
     assert "the training has blown up, nothing is exported" in said
     assert not list(trainer.export.iterdir())
 
 
 def test_fault_35_a_tag_from_the_far_future_exits_2(trainer: TrainerProcess) -> None:
     tag = str(int(time.time()) + 3 * export.DAY)
-    assert f"--tf-version-tag is {tag}, 3 days ahead of this machine's clock" in trainer.run(tag=tag, code=2)
+    assert f"--tf-version-tag is {tag}, 3 days ahead of this machine's clock" in trainer.run_here(tag=tag, code=2)
 
 
 def test_fault_29_a_log_that_cannot_be_written_costs_nothing(trainer: TrainerProcess) -> None:
@@ -227,8 +228,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_fault_29_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path, tmp_path: Path) -> None:
-    trainer = TrainerProcess(tmp_path)
+def test_fault_29_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path, trainer: TrainerProcess) -> None:
     trainer.bucket.mkdir()
     (trainer.bucket / "100").symlink_to(small_disk)
     said = trainer.run("--tf-train-steps=100", "--tf-checkpoint-every=10", code=1)
@@ -238,15 +238,14 @@ def test_fault_29_a_full_disk_keeps_the_last_good_checkpoint(small_disk: Path, t
     assert not list(small_disk.glob("*.partial-*"))
     (trainer.bucket / "100").unlink()
     shutil.copytree(small_disk, trainer.bucket / "100")  # a larger disk
-    assert "Resuming after step" in trainer.run("--tf-train-steps=100", "--tf-checkpoint-every=10")
+    assert "Resuming after step" in trainer.run_here("--tf-train-steps=100", "--tf-checkpoint-every=10")
 
 
-def test_fault_29_a_full_disk_under_the_export_leaves_no_version(small_disk: Path, tmp_path: Path) -> None:
-    trainer = TrainerProcess(tmp_path)
+def test_fault_29_a_full_disk_under_the_export_leaves_no_version(small_disk: Path, trainer: TrainerProcess) -> None:
     trainer.bucket.mkdir()
     trainer.export.symlink_to(small_disk)
     (small_disk / "other").write_bytes(bytes(120_000))
-    said = trainer.run("--tf-train-steps=5", code=1)
+    said = trainer.run_here("--tf-train-steps=5", code=1)
     assert "Could not write the export" in said
     assert [path.name for path in small_disk.iterdir()] == ["other"]
     (small_disk / "other").unlink()
@@ -281,19 +280,14 @@ def test_fault_30_a_disk_that_fails_to_sync_ends_in_one_sentence(trainer: Traine
     assert not list((trainer.bucket / "100").glob("*.partial-*"))
 
 
-def test_no_folder_of_its_own_is_left_behind(trainer: TrainerProcess) -> None:
-    argv = [
-        sys.executable,
-        "-m",
-        "trainer",
-        *trainer.small,
-        "--tf-train-steps=5",
-        f"--tf-export-dir={trainer.export}",
-    ]
-    temporary = trainer.folder / "tmp"
+def test_no_folder_of_its_own_is_left_behind(
+    trainer: TrainerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
     temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     before = int(time.time())
-    trainer.run_argv(argv, 0, TMPDIR=str(temporary))
+    assert main([*trainer.small, "--tf-train-steps=5", f"--tf-export-dir={trainer.export}"]) == 0
     assert list(temporary.iterdir()) == []
     (version,) = export.versions(str(trainer.export))
     assert before <= version <= int(time.time())  # no tag was asked for: the Unix time
@@ -333,8 +327,3 @@ def test_the_tutorials_settings_run_too(trainer: TrainerProcess, mnist_dir: Path
     flags = ("--tf-model-type=CNN", "--tf-optimizer=sgd", "--tf-batch-size=100", "--tf-dataset=mnist")
     trainer.run(*flags, MNIST_DIR=str(mnist_dir))
     assert 0.7 < accuracy(trainer) < 0.95
-
-
-def test_the_process_ends_its_children_with_itself(finished: tuple[TrainerProcess, str]) -> None:
-    mine = [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
-    assert not [one for one in mine if "trainer" in " ".join(one.cmdline())]
