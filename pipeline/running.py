@@ -58,7 +58,7 @@ def command(c: Context, *names: str) -> str:
     """The command line for these tasks in this environment; for stages, with the settings that were changed."""
     chosen = c.config.pipeline
     plain = chosen["environment"] == program.DEFAULT_ENVIRONMENT and "INVOKE_ENV" not in os.environ
-    words = ["invoke", *([] if plain else [f"--env={chosen['environment']}"])]
+    words = [os.environ.get("PIPELINE_COMMAND", "invoke"), *([] if plain else [f"--env={chosen['environment']}"])]
     if set(names) & set(stages.STAGES):
         words += [word for change in chosen["set"] for word in ("--set", change)]
     return f"{shlex.join(words)} {' '.join(names)}"

@@ -21,8 +21,9 @@ MAIN = "import sys; print('invoked', *sys.argv[1:])\n"
 def wheel(folder: Path, name: str, files: dict[str, str]) -> None:
     """A wheel on disk, so that pip needs no network."""
     info = f"{name}-1.0.dist-info"
-    whole = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}  # fmt: skip
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    kind = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    whole = {**files, f"{info}/METADATA": metadata, f"{info}/WHEEL": kind}
     record = "".join(f"{path},,\n" for path in [*whole, f"{info}/RECORD"])
     with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
         for path, text in {**whole, f"{info}/RECORD": record}.items():
@@ -46,10 +47,13 @@ class Small:
             (root / name).write_text(text)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        env = {"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels), "PYTHON": sys.executable,
-               "HOME": str(self.root)}  # fmt: skip
-        return subprocess.Popen([self.root / "inv", *words], env=env, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True, start_new_session=True)  # fmt: skip
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root), "PYTHON": sys.executable}
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.wheels)}
+        return subprocess.Popen(
+            [self.root / "inv", *words], env={**env, **offline}, cwd="/", stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True, start_new_session=True,
+        )  # fmt: skip
 
     def run(self, *words: str, code: int = 0) -> tuple[str, str]:
         started = self.start(*words)
