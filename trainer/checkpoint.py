@@ -32,15 +32,21 @@ class Checkpoint:
 
 
 def save(folder: str, checkpoint: Checkpoint, keep: int) -> str:
-    """Write a checkpoint whole or not at all, then drop all but the newest `keep`; gives its path."""
+    """Write a checkpoint whole or not at all, then drop all but the last `keep`; gives its path.
+
+    What is ahead of it goes too: only damaged ones, which `newest` passed over, can be there.
+    """
     buffer = io.BytesIO()
     np.savez(buffer, *checkpoint.arrays, settings=np.array(json.dumps(checkpoint.settings)))
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = files.join(folder, f"checkpoint-{checkpoint.step:08d}-{digest}.npz")
     files.write(path, content)
-    for _, name in _found(folder)[keep:]:
-        files.remove(files.join(folder, name))
+    found = _found(folder)
+    kept = [name for step, name in found if step <= checkpoint.step][:keep]
+    for _, name in found:
+        if name not in kept:
+            files.remove(files.join(folder, name))
     return path
 
 
@@ -49,7 +55,7 @@ def newest(folder: str) -> Checkpoint | None:
 
     Raises TrainerError where there are checkpoints but no sound one: starting at step 0 would hide a loss.
     """
-    files.remove_stale_partials(folder, "checkpoint-")
+    files.remove_stale_partials(folder, "checkpoint-.*")
     found = _found(folder)
     for step, name in found:
         content = files.read(files.join(folder, name))

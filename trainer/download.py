@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import http.client
+import ssl
 import threading
 import time
 import urllib.error
@@ -170,8 +171,9 @@ class _Job(threading.Thread):
         if offset >= remote.size:
             part.unlink()
             offset = 0
-        request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"} if offset else {})  # noqa: S310  # http(s) only: options.py
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
         try:
+            request = urllib.request.Request(url, headers=headers)  # noqa: S310  # http(s) only: options.py
             with urllib.request.urlopen(request, timeout=self.patience.connection) as answer:  # noqa: S310
                 resumed = answer.status == 206 and _starts_at(answer.headers["Content-Range"], offset)
                 return self._copy(answer, part, remote.size, offset if resumed else 0)
@@ -180,22 +182,24 @@ class _Job(threading.Thread):
             return f"answered {error.code} {error.reason}"
         except urllib.error.URLError as error:
             return f"did not answer ({error.reason})"
-        except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
             return f"broke off ({error or type(error).__name__})"
+        except ValueError as error:
+            return f"is no usable address ({error})"
 
     def _copy(self, answer: http.client.HTTPResponse, part: Path, size: int, offset: int) -> str | None:
-        first = answer.read1(65536)
-        if offset == 0 and first[:2] != GZIP_MAGIC:
+        chunk = answer.read1(65536)
+        if offset == 0 and chunk[:2] != GZIP_MAGIC:
             return f"sent no gzip file but {answer.headers.get_content_type()}, perhaps a log-in page"
         with part.open("r+b" if offset else "wb") as file:
             file.seek(offset)
-            while first and not self.abandoned:
-                self.received += len(first)
-                if file.tell() + len(first) > size:
+            while chunk and not self.abandoned:
+                self.received += len(chunk)
+                if file.tell() + len(chunk) > size:
                     file.truncate(0)
                     return f"sent more than the {size} bytes the file has"
-                file.write(first)
-                first = answer.read1(65536)
+                file.write(chunk)
+                chunk = answer.read1(65536)
         return None
 
     def _accept(self, part: Path, remote: Remote) -> str | None:

@@ -72,7 +72,7 @@ def is_whole(folder: str) -> bool:
     try:
         listed = json.loads(files.read(files.join(folder, CHECKSUMS)))["files"]
         return GRAPH in listed and all(_matches(files.join(folder, name), entry) for name, entry in listed.items())
-    except (TrainerError, OSError, ValueError, KeyError, TypeError):
+    except (TrainerError, OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -86,7 +86,7 @@ def publish(base: str, tag: int, fill: Callable[[Path, int, int | None], None]) 
     parent = max((version for version in versions(base) if version != tag), default=None)
     files.remove_stale_partials(base, str(tag))
     if files.is_remote(base):
-        with tempfile.TemporaryDirectory() as scratch:
+        with files.saying("use a temporary folder"), tempfile.TemporaryDirectory() as scratch:
             _fill(Path(scratch), lambda folder: fill(folder, tag, parent))
             _upload(Path(scratch), target)
         return target

@@ -32,7 +32,8 @@ def names_in(folder: str) -> list[str]:
         if not is_remote(folder):
             return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
         gfile = _gfile()
-        return sorted(name.rstrip("/") for name in gfile.listdir(folder)) if gfile.isdir(folder) else []
+        names = gfile.listdir(folder) if gfile.isdir(folder) else []
+        return sorted(name.rstrip("/") for name in names if name.rstrip("/"))
 
 
 def read(path: str) -> bytes:
@@ -79,16 +80,16 @@ def make_folder(folder: str) -> None:
             Path(folder).mkdir(parents=True, exist_ok=True)
 
 
-def remove_stale_partials(folder: str, prefix: str) -> None:
-    """Remove what dead processes left half-written: `<prefix>….partial-<pid>`.
+def remove_stale_partials(folder: str, pattern: str) -> None:
+    """Remove what dead processes left half-written: `<what fits the pattern>.partial-<pid>`.
 
     Our own pid can only be a namesake before us: in a container every trainer is process 1.
     """
     if is_remote(folder):
         return
     for name in names_in(folder):
-        match = re.fullmatch(r"(.*)\.partial-([0-9]+)", name)
-        if match and match[1].startswith(prefix) and not _is_another_alive(int(match[2])):
+        match = re.fullmatch(rf"(?:{pattern})\.partial-([0-9]+)", name)
+        if match and not _is_another_alive(int(match[1])):
             remove(join(folder, name))
 
 

@@ -59,7 +59,8 @@ def _model_dir(options: Options) -> Iterator[str]:
         files.make_folder(options.model_dir)
         yield options.model_dir
         return
-    folder = tempfile.mkdtemp(prefix="trainer-")
+    with files.saying("make a temporary folder for checkpoints"):
+        folder = tempfile.mkdtemp(prefix="trainer-")
     try:
         yield folder
     except TrainerError:

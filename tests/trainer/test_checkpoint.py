@@ -50,7 +50,7 @@ def test_other_files_in_the_folder_are_no_checkpoints(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
-    assert [path.name[11:19] for path in saved(tmp_path, 1, 2, 30, 4, keep=2)] == ["00000004", "00000030"]
+    assert [path.name[11:19] for path in saved(tmp_path, 1, 2, 4, 30, keep=2)] == ["00000004", "00000030"]
 
 
 def test_the_same_state_gives_the_same_name(tmp_path: Path) -> None:
@@ -64,6 +64,14 @@ def test_fault_32_a_truncated_checkpoint_falls_back_to_the_one_before_and_says_s
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     assert newest(tmp_path).step == 100
     assert f"Checkpoint {last.name} is damaged" in capsys.readouterr().out
+
+
+def test_fault_32_a_damaged_checkpoint_does_not_crowd_out_a_sound_one(tmp_path: Path) -> None:
+    first, second = saved(tmp_path, 100, 200)
+    second.write_bytes(b"damaged")
+    saved(tmp_path, 150, keep=1)
+    assert newest(tmp_path).step == 150
+    assert not first.exists()
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -146,7 +154,7 @@ def test_a_file_that_cannot_be_written_leaves_no_partial_file(tmp_path: Path) ->
 def test_a_partial_file_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     theirs = tmp_path / f"checkpoint-1.partial-{os.getppid()}"
     theirs.write_bytes(b"")
-    files.remove_stale_partials(str(tmp_path), "checkpoint-")
+    files.remove_stale_partials(str(tmp_path), "checkpoint-.*")
     assert theirs.exists()
 
 

@@ -148,6 +148,14 @@ def test_fault_73_a_mirror_that_is_down_is_passed_over(mirrors: dict[str, Mirror
     assert fetch([f"http://127.0.0.1:{port}/", good], tmp_path, QUICK, [FILE]) == good
 
 
+@pytest.mark.parametrize("address", ["http://[/", "http://a..b/", "http://a b/", "http://127.0.0.1:x/"])
+def test_fault_73_an_address_that_is_none_is_passed_over(
+    address: str, mirrors: dict[str, Mirror], tmp_path: Path
+) -> None:
+    good = mirrors["good"].address
+    assert fetch([address, good], tmp_path, QUICK, [FILE]) == good
+
+
 def test_a_download_that_breaks_off_goes_on_from_there(mirrors: dict[str, Mirror], tmp_path: Path) -> None:
     get(tmp_path, mirrors["breaks off"])
     ranges = [asked for _, asked in mirrors["breaks off"].asked]

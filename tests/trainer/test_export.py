@@ -136,6 +136,13 @@ def test_what_a_namesake_left_half_written_is_removed(tmp_path: Path) -> None:
     assert not Path(target, "rubbish").exists()
 
 
+def test_what_another_version_is_writing_is_left_alone(tmp_path: Path) -> None:
+    theirs = tmp_path / f"55.partial-{os.getpid()}"
+    theirs.mkdir()
+    export.publish(str(tmp_path), 5, fill)
+    assert names(tmp_path) == ["5", theirs.name]
+
+
 def test_the_parent_is_the_newest_version_there_is(tmp_path: Path) -> None:
     for tag in (5, 9, 7):
         export.publish(str(tmp_path), tag, fill)
