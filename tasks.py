@@ -74,7 +74,7 @@ def status(c: Context) -> None:
 @task(
     positional=["component"],
     help={
-        "component": "train, serving, ui or tensorboard.",
+        "component": "Which one: train, serving, ui or tensorboard.",
         "lines": "How many of the last lines.",
         "follow": "Go on with new lines until Ctrl-C.",
     },
@@ -105,7 +105,7 @@ def models(c: Context, json: bool = False) -> None:
 @task(
     name="open",
     positional=["page"],
-    help={"page": "ui or tensorboard.", "browser": "Also show it in a browser."},
+    help={"page": "Which one: ui or tensorboard.", "browser": "Also show it in a browser."},
 )
 def open_page(c: Context, page: str = "ui", browser: bool = True) -> None:
     """Print a page's address and show it in a browser."""
@@ -125,7 +125,7 @@ def tensorboard(c: Context) -> None:
 @task(
     positional=["component"],
     help={
-        "component": "train, serving, service, web-ui or tensorboard; all if left out.",
+        "component": "Only this: train, serving, service, web-ui or tensorboard.",
         "tag": "Version tag to render with; now if left out.",
     },
 )
@@ -139,8 +139,8 @@ def render(c: Context, component: str = "", tag: str = "") -> None:
 @task(
     positional=["component"],
     help={
-        "component": "A group of settings such as training; all if left out.",
-        "diff": "Compare two environments: config --diff staging production.",
+        "component": "Only this group, such as training.",
+        "diff": "Compare instead: --diff staging production.",
     },
 )
 def config(c: Context, component: str = "", diff: str = "") -> None:

@@ -55,7 +55,8 @@ def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
     while (there := {one["version"]: one for one in statuses(rest, model)}).get(tag, {}).get("state") != "AVAILABLE":
         refused = there.get(tag, {}).get("status", {}).get("error_message")
         if refused:
-            raise RunFailed(f"the model server refuses version {tag}: {refused}")
+            remedy = "`invoke train --force serve` makes another version"
+            raise RunFailed(f"the model server refuses version {tag}: {refused}\n  {remedy}")
         if time.monotonic() > deadline:
             has = ", ".join(f"{version} {one['state']}" for version, one in there.items()) or "none"
             raise RunFailed(

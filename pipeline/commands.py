@@ -50,6 +50,17 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Something to wait for that changes nothing: neither `plan` nor `--dry` waits."""
+
+    doing: str
+    wait: Callable[[], Any]
+
+    def __str__(self) -> str:
+        return f"wait: {self.doing}"
+
+
+@dataclass(frozen=True)
 class Call:
     """A change made by Python; `act` gets a function that shows a line of progress."""
 
@@ -80,6 +91,6 @@ class Result:
         return f"result: {self.text}"
 
 
-Step = Command | Write | Probe | Call | Unchanged | Result
+Step = Command | Write | Probe | Watch | Call | Unchanged | Result
 Steps = Generator[Step, Any, None]
 """A stage: it yields steps, and gets back what a Command printed, a Probe answered or a Call returned."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands import Call, Command, Probe, Result, Step, Steps, Unchanged, Write
+from pipeline.commands import Call, Command, Probe, Result, Step, Steps, Unchanged, Watch, Write
 from pipeline.errors import UNFIT, PipelineError, RunFailed
 from pipeline.processes import Finished, environment, run
 
@@ -66,6 +66,8 @@ def perform(step: Step, build: Path, show: Say) -> Any:
             return write(step.path, step.text)
         case Probe():
             return step.ask()
+        case Watch():
+            return step.wait()
         case Call():
             show(f"    {step.doing}")
             return step.act(lambda line: show(f"      {line}"))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit, ParseError
+from invoke.parser import Parser
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 from invoke.program import Program
@@ -81,10 +82,16 @@ class PipelineProgram(Program):
         except ParseError as error:
             raise PipelineError(self._readable(error)) from None
 
+    def _make_parser(self) -> Parser:
+        """The parser that `parse_tasks` has looked at: Invoke takes the help texts out of the tasks as it makes one."""
+        looked_at: Parser | None = vars(self).pop("looked_at", None)
+        return looked_at or super()._make_parser()
+
     def parse_tasks(self) -> None:
         """Parse the tasks; `--set` before and after them add up; Invoke would keep the later ones."""
         before = list(self.args.set.value)
-        known = self._make_parser().contexts
+        self.looked_at = self._make_parser()
+        known = self.looked_at.contexts
         self.core.unparsed = named_positionals(self.core.unparsed, known, self.initial_context)
         try:
             super().parse_tasks()

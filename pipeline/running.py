@@ -24,7 +24,7 @@ def alone(settings: Settings, task: str) -> Iterator[None]:
     with unwinding_on_sigterm(), lock.hold(settings.build, task):
         left = clusters.of(settings).recover(settings)
         if left:
-            say(f"ended {left} processes that an earlier run had left behind")
+            say(f"ended {left} process{'es' if left > 1 else ''} that an earlier run had left behind")
         yield
 
 
@@ -43,8 +43,15 @@ def up(c: Context, *names: str, **options: Any) -> None:
             try:
                 outcomes[name] = execute(stages.stage(name).up(settings, **options), settings.build)
             except PipelineError as error:
-                raise type_of(error, f"{name}: {error.message}\n  go on with: {command(c, *names[number:])}") from None
+                words = (*names[number:], *given(options))
+                raise type_of(error, f"{name}: {error.message}\n  go on with: {command(c, *words)}") from None
         summarise(c, outcomes)
+
+
+def given(options: dict[str, Any]) -> list[str]:
+    """A task's own options as they were typed, but for --force: going on is not starting over."""
+    texts = [f"--{name}={value}" for name, value in options.items() if isinstance(value, str)]
+    return texts + [f"--{name}" for name, value in options.items() if value is True and name != "force"]
 
 
 def type_of(error: PipelineError, message: str) -> PipelineError:
@@ -61,7 +68,7 @@ def command(c: Context, *names: str) -> str:
     words = [os.environ.get("PIPELINE_COMMAND", "invoke"), *([] if plain else [f"--env={chosen['environment']}"])]
     if set(names) & set(stages.STAGES):
         words += [word for change in chosen["set"] for word in ("--set", change)]
-    return f"{shlex.join(words)} {' '.join(names)}"
+    return shlex.join([*words, *(word for name in names for word in name.split())])
 
 
 NEXT = {
@@ -81,7 +88,7 @@ def summarise(c: Context, outcomes: dict[str, Outcome]) -> None:
     for name, outcome in outcomes.items():
         say(f"{name:11} {outcome.seconds:6.1f} s  {outcome.text}")
     last = list(outcomes)[-1]
-    say("\nNext: " + " · ".join(command(c, name) for name in NEXT[last]))
+    say("\nNext: " + " · ".join(command(c, name) for name in NEXT.get(last, ("status",))))
 
 
 def down(c: Context, keep_models: bool) -> None:

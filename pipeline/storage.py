@@ -20,6 +20,10 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def ours(self) -> bool:
+        """Whether we made the folder, or it is not there at all."""
+        return not self.path.exists() or (self.path / MARKER).exists()
+
     def create(self) -> None:
         """Make the folder and mark it as ours; one that was there before is used, but not marked."""
         if not self.path.exists():
@@ -55,7 +59,7 @@ class Folder:
         """Delete the folder if we made it; says in lines what was done or left alone."""
         if not self.path.exists():
             yield f"{self.path} is not there"
-        elif (self.path / MARKER).exists():
+        elif self.ours():
             versions = len([name for name in self.folders("export") if name.isdigit()])
             shutil.rmtree(self.path)
             yield f"{self.path} deleted, with {versions} versions"

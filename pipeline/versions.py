@@ -53,16 +53,26 @@ UNKNOWN = Run("<tag>", "new", "not looked at")
 
 
 def listed(settings: Settings) -> list[Version]:
-    """Every whole version in the bucket, the newest first; one without a readable card is not whole."""
-    bucket, found = storage.of(settings), []
-    for tag in bucket.folders("export"):
-        text = bucket.read(f"export/{tag}/model_card.json") if tag.isdigit() else None
-        if text and bucket.read(f"export/{tag}/checksums.json"):
-            try:
-                found.append(Version(tag, json.loads(text), bucket.size(f"export/{tag}")))
-            except ValueError:
-                continue
+    """Every whole version in the bucket, the newest first; what is damaged is no version, and no server takes it."""
+    bucket = storage.of(settings)
+    whole = [tag for tag in bucket.folders("export") if tag.isdigit() and not damage(settings, tag)]
+    cards = {tag: json.loads(bucket.read(f"export/{tag}/model_card.json") or "") for tag in whole}
+    found = [Version(tag, card, bucket.size(f"export/{tag}")) for tag, card in cards.items()]
     return sorted(found, key=lambda version: int(version.tag), reverse=True)
+
+
+def damage(settings: Settings, tag: str) -> str:
+    """Which file of an exported version is not as `checksums.json` has it; empty for a whole one."""
+    bucket = storage.of(settings)
+    try:
+        files = json.loads(bucket.read(f"export/{tag}/checksums.json") or "")["files"]
+        for name, expected in files.items():
+            content = bucket.read_bytes(f"export/{tag}/{name}")
+            if content is None or hashlib.sha256(content).hexdigest() != expected["sha256"]:
+                return str(name)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "checksums.json"
+    return "" if {"saved_model.pb", "model_card.json"} <= files.keys() else "checksums.json"
 
 
 def newest(settings: Settings) -> Version | None:
@@ -109,7 +119,8 @@ def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
 
 
 def record(settings: Settings, run: Run) -> None:
-    """Write down what a run starts from, beside its checkpoints."""
+    """Write down what a run starts from, beside its checkpoints; makes the bucket where `deploy` did not."""
+    storage.of(settings).create()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings)}, indent=1)
     storage.of(settings).write(f"{run.tag}/run.json", text)
@@ -124,15 +135,23 @@ def choose(settings: Settings, tag: str | None = None, force: bool = False, now:
         difference = changes(recorded(settings, whole[0]) or {}, wanted)
         if not difference:
             return Run(whole[0], "done", f"version {whole[0]} was made from the same code, settings and data")
-    newest_whole = int(whole[0]) if whole else 0
-    for unfinished in reversed(tags(settings)):
-        before = recorded(settings, unfinished)
-        if int(unfinished) > newest_whole and before is not None and not changes(before, wanted):
-            return Run(unfinished, "resume", f"run {unfinished} was begun from the same inputs and not finished")
+    begun = None if force else unfinished(settings, wanted, int(whole[0]) if whole else 0)
+    if begun:
+        return Run(begun, "resume", f"run {begun} was begun from the same inputs and not finished")
     why = "there is no version yet"
     if whole:
         why = changes(recorded(settings, whole[0]) or {}, wanted) or "--force was given"
     return Run(next_tag(settings, time.time() if now is None else now), "new", why)
+
+
+def unfinished(settings: Settings, wanted: dict[str, str], after: int) -> str | None:
+    """The newest run after a tag that was begun from these inputs and never exported, not even to be damaged since."""
+    exported = storage.of(settings).folders("export")
+    for tag in reversed(tags(settings)):
+        before = recorded(settings, tag)
+        if int(tag) > after and tag not in exported and before is not None and not changes(before, wanted):
+            return tag
+    return None
 
 
 def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]) -> Run:

@@ -34,7 +34,7 @@ def status(c: Context) -> None:
     rows = clusters.of(settings).status(settings)
     say(f"environment {settings.environment}, bucket {settings.bucket}")
     if rows:
-        show(("component", "state", "process", "address"), rows)
+        show(("component", "state", "process", "up", "address"), rows)
     else:
         say("nothing runs: `invoke all` starts everything")
     there = versions.listed(settings)

@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui",
          "requirements.txt", "requirements-dev.txt", "constraints.txt")  # fmt: skip
 
+NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
+"""Variables of whoever runs the tests that would change what invoke does."""
+
 
 class Checkout:
     """A copy of the repository in a folder of its own, with ports that nobody else uses."""
@@ -37,7 +40,7 @@ class Checkout:
         return [sys.executable, "-m", "invoke", *sets, *words]
 
     def env(self, **extra: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in ("MNIST_DIR", "INVOKE_ENV")}
+        kept = {name: value for name, value in os.environ.items() if name not in NOT_PASSED_ON}
         return {**kept, **extra}
 
     def invoke(self, *words: str, code: int = 0, timeout: float = 200, **env: str) -> str:

@@ -166,6 +166,25 @@ def test_fault_38_a_read_only_home_and_a_full_tmpdir_do_not_stop_the_work(checko
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_clean_after_a_train_without_a_deploy_leaves_nothing(checkout: Checkout) -> None:
+    checkout.invoke("train", *SMALL)
+    assert "deleted, with 1 versions" in checkout.invoke("clean")
+    assert not (checkout.root / "build").exists()
+
+
+def test_a_damaged_newest_version_is_made_anew(checkout: Checkout) -> None:
+    checkout.invoke("train", *SMALL)
+    (model,) = checkout.build.glob("bucket/export/*/saved_model.pb")
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    assert json.loads(checkout.invoke("models", "--json")) == []
+    checkout.invoke("train", "serve", *SMALL)
+    (card,) = json.loads(checkout.invoke("models", "--json"))
+    assert card["tag"] != model.parent.name
+    assert card["served"] == "AVAILABLE"
+
+
 def test_clean_leaves_alone_what_it_did_not_make(checkout: Checkout, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pipeline.clusters import jobs, pods
+from pipeline.clusters import addresses, jobs, pods
+from pipeline.clusters.addresses import address as address
 from pipeline.clusters.objects import Objects
 from pipeline.clusters.supervisor import Supervisor
-from pipeline.commands import Call, Probe, Result, Steps, Unchanged
+from pipeline.commands import Call, Probe, Result, Steps, Unchanged, Watch
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import Say
+from pipeline.manifests import Manifest
 from pipeline.processes import end, marked
 from pipeline.settings import Settings
-
-Manifest = dict[str, Any]
 
 DISK_NEEDED = 500_000_000
 """Bytes for data, checkpoints, a few versions and logs; measured at about 60 MB a version with the CNN's."""
@@ -103,20 +100,12 @@ def deploy(settings: Settings, manifest: Manifest, show: Say) -> None:
     for port in pods.ports(manifest["spec"]["template"]["spec"]):
         holder = pods.holder(port)
         if holder:
-            raise PipelineError(f"port {port} of {name} is taken by {holder}: stop it, or {instead(settings, port)}")
+            raise PipelineError(
+                f"port {port} of {name} is taken by {holder}: stop it, or {addresses.instead(settings, port)}"
+            )
     process = process_of(settings, manifest)
     supervisor.put(name, process)
     store(settings).put(manifest)
-
-
-def instead(settings: Settings, port: int) -> str:
-    """The --set flags that move a port elsewhere."""
-    keys = [
-        f"{section}.{key}"
-        for section, values in settings.model_dump().items() if isinstance(values, dict)
-        for key, value in values.items() if value == port and key.endswith("port")
-    ]  # fmt: skip
-    return "choose another: " + " ".join(f"--set {key}={port + 1}" for key in keys)
 
 
 def wait(settings: Settings, documents: list[Manifest]) -> Steps:
@@ -126,7 +115,8 @@ def wait(settings: Settings, documents: list[Manifest]) -> Steps:
         if manifest["kind"] == "TFJob":
             yield Call(f"run {name} here", partial(run_job, settings, manifest))
         elif manifest["kind"] == "Deployment":
-            yield Probe(f"until {name} is ready", partial(ready, settings, manifest))
+            words = partial(last_words, settings)
+            yield Watch(f"until {name} is ready", partial(addresses.ready, settings, manifest, words))
         elif manifest["kind"] == "Service":
             yield Probe(f"where {name} is", partial(address, settings, name, ""))
 
@@ -135,59 +125,8 @@ def run_job(settings: Settings, manifest: Manifest, show: Say) -> None:
     jobs.run(manifest, settings.build, store(settings), show)
 
 
-def ready(settings: Settings, manifest: Manifest, limit: float = 60.0) -> bool:
-    """Wait for a Deployment's readiness; raises RunFailed with its last log lines if it dies or never gets ready."""
-    name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
-    probe = pod["containers"][0]["readinessProbe"]["httpGet"]
-    url = f"http://127.0.0.1:{pods.port_number(pod, probe['port'])}{probe['path']}"
-    supervisor, deadline = Supervisor(settings.build), time.monotonic() + limit
-    while not answers(url):
-        state = supervisor.states().get(name, {}).get("statename", "not there")
-        if state in ("BACKOFF", "FATAL", "EXITED", "not there"):
-            raise RunFailed(f"{name} died at its start:\n  {last_words(settings, name)}")
-        if time.monotonic() > deadline:
-            raise RunFailed(f"{name} is not ready after {limit:g} s ({url}):\n  {last_words(settings, name)}")
-        time.sleep(0.1)
-    return True
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own loopback address
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def last_words(settings: Settings, name: str) -> str:
     return "\n  ".join(list(logs(settings, name, 5, False))) or "it said nothing"
-
-
-def address(settings: Settings, service: str, port_name: str = "") -> str:
-    """A Service as `host:port` on the loopback; raises PipelineError where none, or no port of that name, is there."""
-    manifest = store(settings).get("Service", service)
-    if manifest is None:
-        raise PipelineError(f"no Service {service} is there: run the stage that makes it first")
-    behind = behind_service(settings, manifest)
-    for port in manifest["spec"]["ports"]:
-        if port_name in ("", port["name"]):
-            target = pods.port_number(behind["spec"]["template"]["spec"], port.get("targetPort", port["port"]))
-            if target != port["port"]:
-                raise PipelineError(
-                    f"Service {service} leads from port {port['port']} to {target}, and nothing forwards here: "
-                    f"give both the same number"
-                )
-            return f"127.0.0.1:{port['port']}"
-    raise PipelineError(f'Service {service} has no port named "{port_name}"')
-
-
-def behind_service(settings: Settings, manifest: Manifest) -> Manifest:
-    """The Deployment whose pods a Service selects."""
-    wanted = manifest["spec"]["selector"].items()
-    for deployment in store(settings).all("Deployment"):
-        if wanted <= deployment["spec"]["template"]["metadata"]["labels"].items():
-            return deployment
-    raise PipelineError(f"Service {manifest['metadata']['name']} selects no Deployment that is there")
 
 
 def logs(settings: Settings, name: str, lines: int, follow: bool) -> Iterator[str]:
@@ -206,14 +145,15 @@ def logs(settings: Settings, name: str, lines: int, follow: bool) -> Iterator[st
 
 
 def status(settings: Settings) -> list[tuple[str, ...]]:
-    """A row for each object that runs: component, state, process, address."""
+    """A row for each object that runs: component, state, process, uptime, address."""
     states, rows = Supervisor(settings.build).states(), list[tuple[str, ...]]()
     for manifest in store(settings).all("Deployment"):
         name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
-        state = states.get(name, {})
+        state = states.get(name, {"statename": "unsupervised" if marked(settings.build) else "stopped"})
+        process = f"process {state['pid']}" if state.get("pid") else ""
         places = ", ".join(f"127.0.0.1:{port}" for port in pods.ports(pod))
-        words = state.get("description", "not running").replace("pid ", "process ")
-        rows.append((name, state.get("statename", "STOPPED").lower(), words, places))
+        up = state.get("description", "").partition("uptime ")[2]
+        rows.append((name, state["statename"].lower(), process, up, places))
     return rows
 
 
@@ -259,7 +199,12 @@ def delete_build(settings: Settings, keep_models: bool, show: Say) -> None:
 
 def leftovers(settings: Settings, keep_models: bool) -> list[str]:
     """What still runs or lies there of this environment, in words; empty when all is gone."""
+    from pipeline import storage
+
     running = [f"process {process.pid} ({process.name()})" for process in marked(settings.build)]
-    kept = Path(settings.bucket)
-    files = [str(path) for path in settings.build.rglob("*") if path.is_file() and not path.is_relative_to(kept)]
-    return running + files
+    bucket = storage.of(settings)
+    spared = bucket.path if keep_models or not bucket.ours() else None
+    files = [path for path in settings.build.rglob("*") if path.is_file()]
+    if spared is None and not bucket.path.is_relative_to(settings.build):
+        files += [path for path in bucket.path.rglob("*") if path.is_file()]
+    return running + [str(path) for path in files if spared is None or not path.is_relative_to(spared)]

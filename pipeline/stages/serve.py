@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pipeline import client, clusters, versions
-from pipeline.commands import Probe, Result, Steps
+from pipeline.commands import Probe, Result, Steps, Watch
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.stages import brought_up
@@ -18,7 +18,7 @@ def up(settings: Settings) -> Steps:
     grpc = yield Probe("the gRPC address", partial(cluster.address, settings, service, "grpc-tf-serving"), "<gRPC>")
     rest = yield Probe("the REST address", partial(cluster.address, settings, service, "http-tf-serving"), "<REST>")
     name = settings.serving.model_name
-    yield Probe(f"until version {tag} answers", partial(client.until_served, rest, name, tag))
+    yield Watch(f"until version {tag} answers", partial(client.until_served, rest, name, tag))
     yield Result(f"version {tag} of {name} at {grpc} (gRPC) and http://{rest}/v1/models/{name}")
 
 

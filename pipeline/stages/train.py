@@ -33,5 +33,7 @@ def told(settings: Settings, tag: str) -> str:
         f"version {tag}: {metrics['test_accuracy']:.2%} of {metrics['test_examples']:,} {data['name']} test images"
     )
     if data["stand_in"]:
-        accuracy += "; STAND-IN DATA, not MNIST: see `invoke models`"
+        accuracy += "; STAND-IN DATA, not MNIST"
+        if settings.data.dataset == "auto":
+            accuracy += ": `invoke train --force` tries for MNIST again"
     return accuracy

@@ -41,7 +41,7 @@ def test_of_two_changes_to_one_setting_the_later_wins() -> None:
 
 def test_a_mistake_in_a_lower_layer_is_not_hidden_by_a_higher_one(folder: Path) -> None:
     line = edit(folder / "base.yaml", "steps: 2000", "steps: 0")
-    edit(folder / "local.yaml", "steps: 1876", "steps: 5")
+    edit(folder / "local.yaml", "steps: 2814", "steps: 5")
     assert refusal("local", folder, "training.steps=6").startswith(f"config/base.yaml:{line} training.steps: 0 is out")
 
 

@@ -71,7 +71,7 @@ def test_fault_1_an_unknown_key_after_set_is_refused(change: str, sentence: str)
     ],
 )
 def test_fault_2_what_is_not_a_whole_number_is_refused(folder: Path, written: str, sentence: str) -> None:
-    line = edit(folder / "local.yaml", "steps: 1876", f"steps: {written}")
+    line = edit(folder / "local.yaml", "steps: 2814", f"steps: {written}")
     assert refusal("local", folder) == f"config/local.yaml:{line} training.steps: {sentence}"
 
 

@@ -1,0 +1,76 @@
+"""Where a Service of the local cluster is, and whether what stands behind it answers."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from pipeline.clusters import pods
+from pipeline.clusters.objects import Objects
+from pipeline.clusters.supervisor import Supervisor
+from pipeline.errors import PipelineError, RunFailed
+from pipeline.manifests import Manifest
+from pipeline.settings import Settings
+
+
+def address(settings: Settings, service: str, port_name: str = "") -> str:
+    """A Service as `host:port` on the loopback; raises PipelineError where none, or no port of that name, is there."""
+    manifest = Objects(settings.build / "objects").get("Service", service)
+    if manifest is None:
+        raise PipelineError(f"no Service {service} is there: run the stage that makes it first")
+    behind = behind_service(settings, manifest)
+    for port in manifest["spec"]["ports"]:
+        if port_name in ("", port["name"]):
+            target = pods.port_number(behind["spec"]["template"]["spec"], port.get("targetPort", port["port"]))
+            if target != port["port"]:
+                raise PipelineError(
+                    f"Service {service} leads from port {port['port']} to {target}, and nothing forwards here: "
+                    f"give both the same number"
+                )
+            return f"127.0.0.1:{port['port']}"
+    raise PipelineError(f'Service {service} has no port named "{port_name}"')
+
+
+def behind_service(settings: Settings, manifest: Manifest) -> Manifest:
+    """The Deployment whose pods a Service selects."""
+    wanted = manifest["spec"]["selector"].items()
+    for deployment in Objects(settings.build / "objects").all("Deployment"):
+        if wanted <= deployment["spec"]["template"]["metadata"]["labels"].items():
+            return deployment
+    raise PipelineError(f"Service {manifest['metadata']['name']} selects no Deployment that is there")
+
+
+def ready(settings: Settings, manifest: Manifest, last_words: Callable[[str], str], limit: float = 60.0) -> bool:
+    """Wait for a Deployment's readiness; raises RunFailed with its last log lines if it dies or never gets ready."""
+    name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
+    probe = pod["containers"][0]["readinessProbe"]["httpGet"]
+    url = f"http://127.0.0.1:{pods.port_number(pod, probe['port'])}{probe['path']}"
+    supervisor, deadline = Supervisor(settings.build), time.monotonic() + limit
+    while not answers(url):
+        state = supervisor.states().get(name, {}).get("statename", "not there")
+        if state in ("BACKOFF", "FATAL", "EXITED", "not there"):
+            raise RunFailed(f"{name} died at its start:\n  {last_words(name)}")
+        if time.monotonic() > deadline:
+            raise RunFailed(f"{name} is not ready after {limit:g} s ({url}):\n  {last_words(name)}")
+        time.sleep(0.1)
+    return True
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:  # noqa: S310  # our own loopback address
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def instead(settings: Settings, port: int) -> str:
+    """The --set flags that move a port elsewhere."""
+    keys = [
+        f"{section}.{key}"
+        for section, values in settings.model_dump().items() if isinstance(values, dict)
+        for key, value in values.items() if value == port and key.endswith("port")
+    ]  # fmt: skip
+    return "choose another: " + " ".join(f"--set {key}={port + 1}" for key in keys)

@@ -1,0 +1,67 @@
+"""tasks.py as a user meets it: the list, and the help of every task."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ASKED = [
+    "deploy",
+    "build",
+    "train",
+    "serve",
+    "ui",
+    "all",
+    "status",
+    "logs",
+    "predict",
+    "models",
+    "open",
+    "render",
+    "config",
+    "clean",
+    "test",
+]
+
+
+def invoke(*words: str) -> str:
+    argv = [sys.executable, "-m", "invoke", *words]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def listed() -> dict[str, str]:
+    tasks = json.loads(invoke("--list", "--list-format=json"))["tasks"]
+    return {task["name"]: task["help"] for task in tasks}
+
+
+def test_every_task_is_listed_with_one_clean_line() -> None:
+    assert set(ASKED) <= set(listed())
+    for name, text in listed().items():
+        assert re.fullmatch(r"[A-Z].{8,58}\.", text), f"{name}: {text}"
+
+
+def test_the_list_is_in_the_order_of_use() -> None:
+    names = re.findall(r"^  (\w+) ", invoke("--list"), re.MULTILINE)
+    assert [name for name in names if name in ASKED] == ASKED
+
+
+EXPLAINED = ["build", "train", "logs", "predict", "models", "open", "render", "config", "clean", "test"]
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_every_option_of_a_task_is_explained(name: str) -> None:
+    options = invoke(name, "--help").split("Options:")[1].strip().splitlines()
+    assert options
+    for line in options:
+        assert re.search(r"  +[A-Z].*\.$|^ {6,}\S", line) or "train, serving" in line or "ui or" in line, line
+
+
+@pytest.mark.parametrize(("name", "option"), [("train", "--tag"), ("logs", "--follow"), ("clean", "--keep-models")])
+def test_completion_knows_a_tasks_options(name: str, option: str) -> None:
+    assert option in invoke("--complete", "--", f"invoke {name} --").split()
