@@ -34,7 +34,7 @@ def started(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
     """Start `invoke train` and wait until it has saved its first checkpoint."""
     run = checkout.start("train", *words)
     deadline = time.monotonic() + 60
-    while not list(checkout.build.glob("bucket/*/checkpoint-*")):
+    while not list(checkout.build.glob("bucket/*/checkpoint-*.npz")):
         assert run.poll() is None, run.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -42,7 +42,7 @@ def started(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
 
 
 def last_step(checkout: Checkout) -> int:
-    names = [path.name for path in checkout.build.glob("bucket/*/checkpoint-*")]
+    names = [path.name for path in checkout.build.glob("bucket/*/checkpoint-*.npz")]
     return max(int(re.search(r"\d{8}", name)[0]) for name in names)  # type: ignore[index]
 
 
