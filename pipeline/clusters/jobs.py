@@ -23,6 +23,10 @@ LONGEST_PAUSE = 8.0
 """Seconds before a restart at most; the kubelet's own cap of five minutes serves machines, not people who wait."""
 
 
+LOGS_KEPT = 20
+"""Replicas' logs that are kept, the newest ones; supervised programs' logs are rotated by their size."""
+
+
 @dataclass
 class Replica:
     """One pod of the job: its process, its log, and how often it was started again."""
@@ -61,6 +65,7 @@ def run(job: dict[str, Any], build: Path, objects: Objects, show: Callable[[str]
     Success is the chief's (without one, worker 0's) exit with 0. However this ends, no replica is left running: on
     Ctrl-C and SIGTERM each gets SIGTERM and its grace period to save a checkpoint.
     """
+    prune(build / "logs")
     grace, limits = grace_of(job), job["spec"].get("runPolicy", {})
     replicas = plan(job, build, objects)
     deadline = time.monotonic() + limits.get("activeDeadlineSeconds", float("inf"))
@@ -79,6 +84,12 @@ def run(job: dict[str, Any], build: Path, objects: Objects, show: Callable[[str]
         stop(replicas, grace)
         for line in replicas[0].lines():
             show(line)
+
+
+def prune(logs: Path) -> None:
+    """Delete the oldest replicas' logs but for the ones that are kept; their names end in the replica's index."""
+    for path in sorted(logs.glob("*-[0-9].log"), key=lambda path: path.stat().st_mtime)[:-LOGS_KEPT]:
+        path.unlink()
 
 
 def grace_of(job: dict[str, Any]) -> float:

@@ -135,3 +135,15 @@ def test_logs_are_kept_by_replica(tmp_path: Path) -> None:
     )
     assert (tmp_path / "logs" / "train-1-chief-0.log").read_text() == "chief here\n"
     assert (tmp_path / "logs" / "train-1-worker-1.log").read_text() == "worker here\n"
+
+
+def test_old_logs_of_replicas_make_room_for_new_ones(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(100, 130):
+        (logs / f"train-{number}-chief-0.log").touch()
+    (logs / "web-ui.log").touch()
+    run(tfjob(Chief=replica("print('new')")), tmp_path)
+    assert (logs / "train-1-chief-0.log").read_text() == "new\n"
+    assert len(list(logs.glob("train-*.log"))) == jobs.LOGS_KEPT + 1
+    assert (logs / "web-ui.log").exists()
