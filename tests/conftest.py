@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.clusters.supervisor import Supervisor
 from pipeline.processes import end, marked
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +66,12 @@ class Checkout:
             text=True,
         )
 
+    def end(self) -> None:
+        """End whatever still runs for this checkout."""
+        end(marked(self.build), grace=2)
+        with contextlib.suppress(NotADirectoryError):  # a test may put a file in build's place
+            Supervisor(self.build).socket.unlink(missing_ok=True)
+
 
 def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, each another one."""
@@ -90,7 +98,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     """A fresh checkout; whatever still runs for it afterwards is ended."""
     made = copied(tmp_path / "checkout")
     yield made
-    end(marked(made.build), grace=2)
+    made.end()
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +113,7 @@ def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
     yield get
     for one in made.values():
-        end(marked(one.build), grace=2)
+        one.end()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
