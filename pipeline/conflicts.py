@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from pipeline import names
-from pipeline.settings import Settings
+from pipeline.settings import ROOT, Settings
 
 Conflict = tuple[str, str]
 """The setting to change, by its dotted key, and the sentence about it."""
@@ -33,8 +35,15 @@ def _bucket(settings: Settings) -> Iterator[Conflict]:
         name = settings.bucket.removeprefix("gs://")
         made = "" if given else " (made from gcp.project and name; write another)"
         yield from _broken(names.bucket_name, "storage.bucket", given or name, made)
+    elif re.search(r"[*?\[]", settings.bucket):
+        yield "storage.bucket", f'TensorFlow takes "{settings.bucket}" for a pattern; write a place without *, ? and ['
     elif given is not None:
         yield from _broken(names.text, "storage.bucket", given)
+        place, checkout = Path(settings.bucket), ROOT
+        if given.startswith("~"):
+            yield "storage.bucket", f'"{given}" is taken as it stands; write your home folder out'
+        elif checkout.is_relative_to(place) or place in (checkout / "build", settings.build):
+            yield "storage.bucket", f'"{given}" holds more than models; write a folder of its own'
 
 
 def _address(settings: Settings) -> Iterator[Conflict]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -124,18 +123,19 @@ def parsed(command: Command, stdout: str) -> Any:
 
 def write(path: Path, text: str) -> bool:
     """Put the text there whole or not at all; whether the file was different before."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError, UnicodeDecodeError):
         if path.read_text() == text:
             return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "w") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        partial.replace(path)
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise RunFailed(f"could not write {path}: {error.strerror}; nothing was changed") from None
     return True

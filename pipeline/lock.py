@@ -28,7 +28,8 @@ def hold(build: Path, task: str) -> Iterator[None]:
     except Timeout:
         raise PipelineError(busy(build.name, note), LOCKED) from None
     try:
-        note.write_text(json.dumps({"pid": os.getpid(), "task": task, "since": time.time()}))
+        with contextlib.suppress(OSError):  # on a full disk `clean` must still run; the note only names us
+            note.write_text(json.dumps({"pid": os.getpid(), "task": task, "since": time.time()}))
         yield
     finally:
         note.unlink(missing_ok=True)

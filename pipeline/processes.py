@@ -38,7 +38,7 @@ class Finished:
 
 
 class Terminated(SystemExit):
-    """SIGTERM came: unwind as Ctrl-C does, so that children are ended, and exit with 143."""
+    """SIGTERM, or a closed terminal: unwind as Ctrl-C does, so that children are ended; exit with 128 + the signal."""
 
 
 def raise_terminated(number: int, frame: FrameType | None) -> None:
@@ -48,17 +48,22 @@ def raise_terminated(number: int, frame: FrameType | None) -> None:
 @contextlib.contextmanager
 def unwinding_on_sigterm() -> Iterator[None]:
     """Inside, SIGTERM raises Terminated; without this Python dies at once and leaves its children behind."""
-    before = signal.signal(signal.SIGTERM, raise_terminated)
+    before = {
+        number: signal.signal(number, raise_terminated) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def environment(build: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a process we start: the few passed on, `extra`, and our mark."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**passed, "PYTHONUNBUFFERED": "1", **(extra or {}), MARK: str(build)}
+    if "MNIST_DIR" in passed:  # the process runs in another folder than the caller
+        passed["MNIST_DIR"] = str(Path(passed["MNIST_DIR"]).absolute())
+    return {**passed, "KERAS_HOME": str(build / "keras"), "PYTHONUNBUFFERED": "1", **(extra or {}), MARK: str(build)}
 
 
 class Tail:

@@ -9,9 +9,11 @@ Nothing heavy is imported here: every `invoke --list` pays for it.
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -37,6 +39,8 @@ def adopt() -> None:
     program = getattr(sys.modules.get("invoke.main"), "program", None)
     if type(program) is not Program or not program.argv:
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no arrow still gets the line
     loading = _collection_options(program)
     program.__class__ = PipelineProgram
     program.parse_core(program.argv)
@@ -97,6 +101,8 @@ class PipelineProgram(Program):
             super().parse_tasks()
         except ParseError as error:
             raise PipelineError(self._readable(error)) from None
+        except ValueError as error:  # of an option that takes a number
+            raise PipelineError(f"a whole number is wanted: {error}") from None
         self.args.set._value = before + list(self.core_via_tasks.args.set.value)
         if self.args.env.value is not None and not self.args.complete.value:
             check_environment(self.args.env.value)
@@ -148,8 +154,9 @@ class PipelineProgram(Program):
             super().execute()
         except KeyboardInterrupt:
             raise Exit(message="Interrupted.", code=INTERRUPTED) from None
-        except BrokenPipeError:  # `invoke models | head`: the reader has seen enough
+        except BrokenPipeError:  # `invoke models | head`: the reader has seen enough, and what is left undone is not 0
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=128 + signal.SIGPIPE) from None
         except OSError as error:  # a full disk, a folder that may not be written: nothing of ours to trace
             raise RunFailed(f"{error.filename or 'a file'}: {error.strerror or error}") from None
 

@@ -57,16 +57,16 @@ class Data(Section):
 
 class Training(Section):
     model: Literal["cnn", "linear", "fast"]
-    steps: Positive
-    batch_size: Positive
+    steps: Annotated[int, Field(ge=1, le=10_000_000)]
+    batch_size: Annotated[int, Field(ge=1, le=60_000)]
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     optimizer: Literal["sgd", "nesterov", "adam"]
     schedule: Literal["constant", "one-cycle"]
     augment_pixels: Annotated[int, Field(ge=0, le=14)]
     precision: Literal["float32", "bfloat16", "auto"]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    checkpoint_every: Positive
-    keep_checkpoints: Positive
+    checkpoint_every: Annotated[int, Field(ge=1, le=10_000_000)]
+    keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)]
     backoff_limit: Annotated[int, Field(ge=0)]
     cpu: Cpu
     memory: Memory

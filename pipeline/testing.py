@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 
-from pipeline.errors import UNFIT, PipelineError
+from pipeline.errors import FAILED, MISTAKE, UNFIT, PipelineError
 from pipeline.execution import say
 from pipeline.processes import run, unwinding_on_sigterm
 from pipeline.settings import ROOT
@@ -31,4 +31,6 @@ def run_tests(only: str, fast: bool) -> None:
     if finished.timed_out:
         raise PipelineError(f"the tests were stopped after {LIMIT:g} s", 1)
     if finished.code:
-        raise PipelineError(f"the tests did not pass (pytest ended with {finished.code})", finished.code)
+        # pytest's own codes: 1 failures, 3 its own error; 4 usage, 5 no test, 2 also an expression that it cannot read
+        code = FAILED if finished.code in (1, 3) else MISTAKE
+        raise PipelineError(f"the tests did not pass (pytest ended with {finished.code})", code)

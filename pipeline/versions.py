@@ -100,12 +100,12 @@ def data_hash(place: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def changes(before: dict[str, str], after: dict[str, str]) -> str:
+def changes(before: dict[str, str], after: dict[str, str], unnamed: bool = True) -> str:
     """Which inputs differ, each with both values, in one line.
 
-    An MNIST_DIR that is no longer named is no change: the version has its data, and another shell may name it.
+    With `unnamed`, an MNIST_DIR that is no longer named is no change: a finished version has had its data.
     """
-    before = {name: value for name, value in before.items() if name != "MNIST_DIR" or name in after}
+    before = {name: value for name, value in before.items() if name != "MNIST_DIR" or name in after or not unnamed}
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     return ", ".join(f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names)
 
@@ -149,7 +149,7 @@ def unfinished(settings: Settings, wanted: dict[str, str], after: int) -> str | 
     exported = storage.of(settings).folders("export")
     for tag in reversed(tags(settings)):
         before = recorded(settings, tag)
-        if int(tag) > after and tag not in exported and before is not None and not changes(before, wanted):
+        if int(tag) > after and tag not in exported and before == wanted:
             return tag
     return None
 
@@ -159,11 +159,14 @@ def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]
     if not tag.isdigit() or len(tag) > 12 or tag.startswith("0"):
         raise PipelineError(f"--tag={tag}: a tag is a Unix time such as {int(time.time())}")
     before = recorded(settings, tag)
-    if before is not None and changes(before, wanted):
+    difference = changes(before, wanted, unnamed=tag in whole) if before is not None else ""
+    if difference:
         raise PipelineError(
-            f"--tag={tag}: that run was begun with other inputs ({changes(before, wanted)}): set them back, or leave "
+            f"--tag={tag}: that run was begun with other inputs ({difference}): set them back, or leave "
             f"--tag out and a new version is made"
         )
+    if int(tag) > time.time() + FAR_FUTURE:
+        raise PipelineError(f"--tag={tag} is more than a day ahead of this machine's clock: a tag is a Unix time")
     if tag in whole:
         return Run(tag, "done", f"version {tag} is finished")
     return Run(tag, "new" if before is None else "resume", "its tag was given")

@@ -132,6 +132,8 @@ def open_page(c: Context, page: str = "ui", browser: bool = True) -> None:
 def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = False) -> None:
     """Print the end of a component's log; `train` is the newest job's."""
     settings = settings_of(c)
+    if lines < 1:
+        raise PipelineError(f"--lines={lines}: ask for 1 or more")
     name = named_log(settings, component)
     try:
         for line in clusters.of(settings).logs(settings, name, lines, follow):

@@ -118,12 +118,34 @@ def test_no_fit_python_is_one_sentence_and_exit_3(tmp_path: Path) -> None:
     shutil.copy2(ROOT / "inv", tmp_path / "inv")
     tools = tmp_path / "bin"
     tools.mkdir()
-    for name in ("sh", "dirname", "cat", "rm", "cksum"):
+    for name in ("sh", "dirname", "cat", "rm", "cksum", "mkdir", "readlink"):
         (tools / name).symlink_to(shutil.which(name) or "")
     done = subprocess.run([tmp_path / "inv"], env={"PATH": str(tools)}, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     assert done.stderr.startswith("inv: no Python 3.11, 3.12 or 3.13 was found: install one")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_two_first_calls_at_once_install_one_after_the_other(tmp_path: Path) -> None:
+    made = Small(tmp_path / "two")
+    both = [made.start("train"), made.start("train")]
+    said = [one.communicate(timeout=120) for one in both]
+    assert [one.returncode for one in both] == [0, 0], said
+    assert sum("making .venv" in err for _, err in said) == 1
+
+
+def test_a_dead_installers_lock_is_taken(small: Small) -> None:
+    (small.root / ".venv.lock").mkdir()
+    (small.root / ".venv.lock" / "pid").write_text("999999999")
+    assert "invoked" in small.run("train")[0]
+    assert not (small.root / ".venv.lock").exists()
+
+
+def test_a_link_to_inv_runs_the_checkout_that_it_leads_to(small: Small, tmp_path: Path) -> None:
+    (tmp_path / "inv").symlink_to(small.root / "inv")
+    done = subprocess.run([tmp_path / "inv", "train"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"invoked --search-root={small.root} train\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["inv"]
 
 
 def test_a_lone_help_shows_the_options_of_this_repository(small: Small) -> None:

@@ -96,16 +96,27 @@ def deploy(settings: Settings, manifest: Manifest, show: Say) -> None:
     name, supervisor = manifest["metadata"]["name"], Supervisor(settings.build)
     if manifest["spec"].get("replicas", 1) > 1:
         show(f"{name} asks for {manifest['spec']['replicas']} replicas; one machine runs one, which is supervised")
-    supervisor.halt(name)
     for port in pods.ports(manifest["spec"]["template"]["spec"]):
-        holder = pods.holder(port)
+        holder = pods.holder(port, but=settings.build)
         if holder:
             raise PipelineError(
                 f"port {port} of {name} is taken by {holder}: stop it, or {addresses.instead(settings, port)}"
             )
+    for other in renamed(settings, manifest):
+        show(f"stop {other}, whose place it takes")
+        supervisor.remove(other)
+        store(settings).remove("Deployment", other)
     process = process_of(settings, manifest)
     supervisor.put(name, process)
     store(settings).put(manifest)
+
+
+def renamed(settings: Settings, manifest: Manifest) -> list[str]:
+    """The Deployments of the same component under another name: what a changed `serving.model_name` leaves."""
+    component = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
+    there = {one["metadata"]["name"]: one["metadata"].get("labels", {}) for one in store(settings).all("Deployment")}
+    same = [name for name, labels in there.items() if labels.get("app.kubernetes.io/name") == component]
+    return [name for name in same if name != manifest["metadata"]["name"]]
 
 
 def wait(settings: Settings, documents: list[Manifest]) -> Steps:
@@ -171,8 +182,16 @@ def delete(settings: Settings, keep_models: bool = False) -> Steps:
     left = yield Probe("what is left", partial(leftovers, settings, keep_models))
     if left:
         raise RunFailed("clean left behind: " + "; ".join(left))
-    kept = f", the models kept in {settings.bucket}" if keep_models else ", 0 files"
+    kept = ", 0 files"
+    if keep_models:
+        kept = f", the models kept in {settings.bucket}"
+    elif not (yield Probe("whose the bucket is", partial(bucket_is_gone, settings), True)):
+        kept = f"; {settings.bucket} was there before us and is as you see it: remove from it what you do not want"
     yield Result(f"nothing is left: 0 processes{kept}")
+
+
+def bucket_is_gone(settings: Settings) -> bool:
+    return not Path(settings.bucket).exists()
 
 
 def stop_all(settings: Settings, show: Say) -> None:

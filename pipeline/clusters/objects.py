@@ -24,8 +24,20 @@ class Objects:
         return write(path, json.dumps(manifest, indent=1))
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        path = self.path(kind, name)
-        return json.loads(path.read_text()) if path.exists() else None
+        return read(self.path(kind, name))
 
     def all(self, kind: str) -> list[dict[str, Any]]:
-        return [json.loads(path.read_text()) for path in sorted(self.folder.glob(f"{kind}.*.json"))]
+        found = [read(path) for path in sorted(self.folder.glob(f"{kind}.*.json"))]
+        return [manifest for manifest in found if manifest is not None]
+
+    def remove(self, kind: str, name: str) -> None:
+        self.path(kind, name).unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A manifest; None where there is none or it is damaged, so that the next `apply` writes it anew."""
+    try:
+        manifest = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and {"kind", "metadata"} <= manifest.keys() else None

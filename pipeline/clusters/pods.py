@@ -15,6 +15,7 @@ from pipeline import images
 from pipeline.clusters.objects import Objects
 from pipeline.errors import PipelineError
 from pipeline.execution import write
+from pipeline.processes import marked
 from pipeline.settings import ROOT
 
 EMBEDDED = {"/usr/bin/tensorflow_model_server": "serving"}
@@ -114,8 +115,8 @@ def port_number(pod: dict[str, Any], port: int | str) -> int:
     return int(named.get(port, port))
 
 
-def holder(port: int) -> str | None:
-    """Who listens on a loopback port, in words; None if it is free."""
+def holder(port: int, but: Path | None = None) -> str | None:
+    """Who listens on a loopback port, in words; None if it is free, or held by a process of the build folder `but`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -126,7 +127,9 @@ def holder(port: int) -> str | None:
         else:
             return None
     try:
-        found = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]
-        return f'"{psutil.Process(found[0].pid).name()}" (process {found[0].pid})' if found else "another program"
+        there = [one.pid for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]
+        if but is not None and any(process.pid in there for process in marked(but)):
+            return None
+        return f'"{psutil.Process(there[0]).name()}" (process {there[0]})' if there else "another program"
     except psutil.Error:  # macOS shows other people's connections to root only
         return "another program"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -16,13 +18,19 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from pipeline.clusters.pods import Process
-from pipeline.errors import RunFailed
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import write
 from pipeline.processes import end, environment, marked
 from pipeline.settings import ROOT
 
-GONE = (ConnectionError, FileNotFoundError, xmlrpc.client.ProtocolError)
-"""What a call raises when no supervisor listens."""
+GONE = (OSError, xmlrpc.client.ProtocolError)
+"""What a call raises when no supervisor listens, or a frozen one does not answer in time."""
+
+SHUTTING_DOWN = 6
+"""supervisord's fault code for a call that comes while it ends its programs (supervisor.xmlrpc.Faults)."""
+
+PATIENCE = 45.0
+"""Seconds for one call, and for a supervisor to end: longer than the 30 s that it gives a program to stop."""
 
 CONFIG = """\
 [unix_http_server]
@@ -36,8 +44,6 @@ pidfile={home}/supervisord.pid
 childlogdir={logs}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
-[include]
-files={home}/programs/*.conf
 """
 
 PROGRAM = """\
@@ -52,7 +58,7 @@ stopwaitsecs=30
 stopasgroup=true
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={logs}/{name}.log
+stdout_logfile={twice}/{name}.log
 stdout_logfile_maxbytes=2MB
 stdout_logfile_backups=3
 """
@@ -69,17 +75,36 @@ class Supervisor:
             # Not TMPDIR: it differs from shell to shell, and the next one must find the same supervisor.
             self.socket = Path("/tmp") / f"pipeline-{digest}.sock"  # noqa: S108
 
-    @property
-    def rpc(self) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
-        return xmlrpc.client.ServerProxy("http://localhost", transport).supervisor
+    def call(self, name: str, *arguments: Any, seconds: float = PATIENCE) -> Any:
+        """What supervisord answers to a call; None where none listens or answers in time.
 
-    def pid(self) -> int | None:
-        """The live supervisor's process id, None if there is none."""
+        One that is shutting down is waited for. Raises RunFailed with its own words for any other fault.
+        """
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        deadline, before = time.monotonic() + PATIENCE, socket.getdefaulttimeout()
+        socket.setdefaulttimeout(seconds)  # the transport has no time limit of its own
         try:
-            return int(self.rpc.getPID())
+            while True:
+                try:
+                    return getattr(xmlrpc.client.ServerProxy("http://localhost", transport).supervisor, name)(
+                        *arguments
+                    )
+                except xmlrpc.client.Fault as fault:
+                    if fault.faultCode != SHUTTING_DOWN:
+                        raise RunFailed(f"supervisord refused {name}: {fault.faultString}") from None
+                    if time.monotonic() > deadline:
+                        return None
+                    time.sleep(0.2)
         except GONE:
             return None
+        finally:
+            transport.close()
+            socket.setdefaulttimeout(before)
+
+    def pid(self) -> int | None:
+        """The live supervisor's process id, None if there is none that answers."""
+        pid = self.call("getPID", seconds=3)
+        return None if pid is None else int(pid)
 
     def start(self) -> None:
         """Start a supervisor unless one lives; it goes on when this process ends."""
@@ -88,8 +113,7 @@ class Supervisor:
         for folder in (self.home / "programs", self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
-        text = CONFIG.format(socket=self.socket, logs=escaped(self.logs), home=escaped(self.home))
-        write(self.home / "supervisord.conf", text)
+        self.configure()
         argv = [
             sys.executable,
             "-W",
@@ -113,7 +137,7 @@ class Supervisor:
             self.socket.unlink(missing_ok=True)
             return 0
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        self.rpc.shutdown()
+        self.call("shutdown")
         alive = psutil.wait_procs(family, timeout=40)[1]
         end(alive)
         self.socket.unlink(missing_ok=True)
@@ -121,10 +145,7 @@ class Supervisor:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Each program's state as supervisord tells it, by name; empty without a supervisor."""
-        try:
-            return {one["name"]: one for one in self.rpc.getAllProcessInfo()}
-        except GONE:
-            return {}
+        return {one["name"]: one for one in self.call("getAllProcessInfo", seconds=3) or []}
 
     def runs(self, name: str, process: Process) -> bool:
         """Whether the program is up with this very process."""
@@ -133,32 +154,43 @@ class Supervisor:
 
     def spec(self, name: str) -> Any:
         path = self.home / "programs" / f"{name}.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        try:
+            return json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):  # what cannot be read is not what should run
+            return None
 
     def halt(self, name: str) -> None:
         """Stop a program, if it is there; it stays known."""
         if self.states().get(name, {}).get("statename") in ("RUNNING", "STARTING", "BACKOFF"):
-            self.rpc.stopProcess(name)
+            self.call("stopProcess", name)
 
     def put(self, name: str, process: Process) -> None:
         """Run this process under this name, instead of what ran there."""
         self.start()
         self.halt(name)
-        spec = self.home / "programs" / f"{name}.json"
-        write(spec, json.dumps(process.spec(), indent=1))
-        conf = PROGRAM.format(
-            name=name,
-            python=escaped(sys.executable),
-            spec=escaped(spec),
-            root=escaped(ROOT),
-            logs=escaped(self.logs),
-        )
-        write(spec.with_suffix(".conf"), conf)
-        self.rpc.reloadConfig()
-        if name not in self.states():
-            self.rpc.addProcessGroup(name)
+        write(self.home / "programs" / f"{name}.json", json.dumps(process.spec(), indent=1))
+        self.configure()
+        self.call("reloadConfig")
+        if name in self.states():
+            self.call("startProcess", name, False)
         else:
-            self.rpc.startProcess(name, False)
+            self.call("addProcessGroup", name)
+
+    def remove(self, name: str) -> None:
+        """Stop a program and forget it."""
+        self.halt(name)
+        (self.home / "programs" / f"{name}.json").unlink(missing_ok=True)
+        if name in self.states():
+            self.call("removeProcessGroup", name)
+
+    def configure(self) -> None:
+        """Write supervisord's one file, with a section for every program that is known."""
+        specs = sorted((self.home / "programs").glob("*.json"))
+        # supervisord expands percent signs in a log's path twice.
+        places = {"python": escaped(sys.executable), "root": escaped(ROOT), "twice": escaped(escaped(self.logs))}
+        head = CONFIG.format(socket=escaped(self.socket), home=escaped(self.home), logs=escaped(self.logs))
+        programs = [PROGRAM.format(name=spec.stem, spec=escaped(spec), **places) for spec in specs]
+        write(self.home / "supervisord.conf", head + "".join(programs))
 
     def recover(self) -> int:
         """End what runs for this build folder without a supervisor or a job over it; how many there were."""
@@ -169,5 +201,10 @@ class Supervisor:
 
 
 def escaped(value: object) -> str:
-    """A value as supervisord's file takes it: it expands percent signs."""
-    return str(value).replace("%", "%%")
+    """A value as supervisord's file takes it: percent signs doubled; what it cannot hold is refused."""
+    text = str(value)
+    if re.search(r"[\"\n]|\s[;#]", text):
+        raise PipelineError(
+            f'{text}: supervisord takes no path with a quote, or with ";" or "#" behind a space: move it'
+        )
+    return text.replace("%", "%%")
