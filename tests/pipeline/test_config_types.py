@@ -60,14 +60,14 @@ def test_fault_1_an_unknown_key_after_set_is_refused(change: str, sentence: str)
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        ('"2000"', '"2000" is text; wanted: whole number from 1; write 2000'),
-        ("true", "true is a truth value; wanted: whole number from 1"),
-        ("1.5", "1.5 is a number with a fraction; wanted: whole number from 1"),
-        ("2000.0", "2000.0 is a number with a fraction; wanted: whole number from 1"),
-        ("null", "null is no value; wanted: whole number from 1"),
-        ("[1, 2]", "is a list; wanted: whole number from 1"),
-        ("{a: 1}", "is a group of settings; wanted: whole number from 1"),
-        ("many", '"many" is text; wanted: whole number from 1'),
+        ('"2000"', '"2000" is text; wanted: whole number from 1 to 10000000; write 2000'),
+        ("true", "true is a truth value; wanted: whole number from 1 to 10000000"),
+        ("1.5", "1.5 is a number with a fraction; wanted: whole number from 1 to 10000000"),
+        ("2000.0", "2000.0 is a number with a fraction; wanted: whole number from 1 to 10000000"),
+        ("null", "null is no value; wanted: whole number from 1 to 10000000"),
+        ("[1, 2]", "is a list; wanted: whole number from 1 to 10000000"),
+        ("{a: 1}", "is a group of settings; wanted: whole number from 1 to 10000000"),
+        ("many", '"many" is text; wanted: whole number from 1 to 10000000'),
     ],
 )
 def test_fault_2_what_is_not_a_whole_number_is_refused(folder: Path, written: str, sentence: str) -> None:

@@ -81,7 +81,7 @@ def test_a_fresh_clone_lists_its_settings(clone: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "environment bare\n" in done.stdout
     assert re.search(r"^protected +true +true or false +config/bare.yaml:1$", done.stdout, re.MULTILINE)
-    assert re.search(r"^training.steps +9 +whole number from 1 +--set$", done.stdout, re.MULTILINE)
+    assert re.search(r"^training.steps +9 +whole number from 1 to 10000000 +--set$", done.stdout, re.MULTILINE)
 
 
 def test_a_fresh_clone_compares_two_environments(clone: Path) -> None:
