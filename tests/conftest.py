@@ -68,9 +68,10 @@ class Checkout:
 
     def end(self) -> None:
         """End whatever still runs for this checkout."""
-        end(marked(self.build), grace=2)
-        with contextlib.suppress(NotADirectoryError):  # a test may put a file in build's place
-            Supervisor(self.build).socket.unlink(missing_ok=True)
+        for build in {self.build, *self.build.parent.glob("*")}:  # a test may run other environments too
+            end(marked(build), grace=2)
+            with contextlib.suppress(NotADirectoryError):  # or put a file in build's place
+                Supervisor(build).socket.unlink(missing_ok=True)
 
 
 def free_ports(count: int) -> list[int]:

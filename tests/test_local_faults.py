@@ -18,6 +18,8 @@ import pytest
 from conftest import Checkout
 from pipeline.processes import marked
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
 LONG = (
     "--set",

@@ -15,6 +15,8 @@ import pytest
 from conftest import Checkout, copied
 from pipeline.processes import marked
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
 LONG = (
     "--set",

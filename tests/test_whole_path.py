@@ -19,6 +19,8 @@ import pytest
 from conftest import Checkout
 from pipeline.processes import marked
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--set", "training.steps=150", "--set", "data.mirrors=[http://127.0.0.1:9/]")
 
 CLIENT = """
