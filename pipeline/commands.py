@@ -20,7 +20,6 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     parse: str | None = None
-    quiet: bool = False
 
     def __str__(self) -> str:
         return shlex.join(self.argv)

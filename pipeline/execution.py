@@ -90,11 +90,9 @@ def rehearse(steps: Steps, show: Say = say, ask: bool = False) -> list[str]:
 
 def carry_out(command: Command, build: Path, show: Say) -> Any:
     """Run a command; raises RunFailed with the tool's own words, PipelineError (exit 3) where it is missing."""
-    shown = None if command.quiet else lambda line: show(f"      {line}")
     try:
-        finished = run(
-            command.argv, environment(build, command.env), command.cwd, command.timeout, shown
-        )  # fmt: skip
+        seen = environment(build, command.env)
+        finished = run(command.argv, seen, command.cwd, command.timeout, lambda line: show(f"      {line}"))
     except FileNotFoundError:
         raise PipelineError(f"{command.argv[0]} is not on this machine's PATH: install it", UNFIT) from None
     if finished.timed_out:

@@ -119,7 +119,9 @@ def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
 
 
 def record(settings: Settings, run: Run) -> None:
-    """Write down what a run starts from, beside its checkpoints; makes the bucket where `deploy` did not."""
+    """Write down what a new run starts from, beside its checkpoints; makes the bucket where `deploy` did not."""
+    if run.state != "new":
+        return
     storage.of(settings).create()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings)}, indent=1)

@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui",
          "requirements.txt", "requirements-dev.txt", "constraints.txt")  # fmt: skip
 
+SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
+"""A training of a few seconds that needs no network."""
+
 NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
 """Variables of whoever runs the tests that would change what invoke does."""
 

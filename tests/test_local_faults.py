@@ -15,12 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import Checkout
+from conftest import SMALL, Checkout
 from pipeline.processes import marked
 
 pytestmark = pytest.mark.slow
 
-SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
 LONG = (
     "--set",
     "training.steps=200000",

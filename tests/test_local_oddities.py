@@ -12,20 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Checkout, copied
+from conftest import SMALL, Checkout, copied
 from pipeline.processes import marked
 
 pytestmark = pytest.mark.slow
-
-SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
-LONG = (
-    "--set",
-    "training.steps=200000",
-    "--set",
-    "data.dataset=digits",
-    "--set",
-    "training.checkpoint_every=100",
-)
 
 
 @pytest.mark.parametrize("name", ["with space", "100% sure"])

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 
 from pipeline.clusters import pods
-from pipeline.clusters.objects import Objects
+from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
@@ -17,7 +17,7 @@ from pipeline.settings import Settings
 
 def address(settings: Settings, service: str, port_name: str = "") -> str:
     """A Service as `host:port` on the loopback; raises PipelineError where none, or no port of that name, is there."""
-    manifest = Objects(settings.build / "objects").get("Service", service)
+    manifest = store(settings).get("Service", service)
     if manifest is None:
         raise PipelineError(f"no Service {service} is there: run the stage that makes it first")
     behind = behind_service(settings, manifest)
@@ -36,7 +36,7 @@ def address(settings: Settings, service: str, port_name: str = "") -> str:
 def behind_service(settings: Settings, manifest: Manifest) -> Manifest:
     """The Deployment whose pods a Service selects."""
     wanted = manifest["spec"]["selector"].items()
-    for deployment in Objects(settings.build / "objects").all("Deployment"):
+    for deployment in store(settings).all("Deployment"):
         if wanted <= deployment["spec"]["template"]["metadata"]["labels"].items():
             return deployment
     raise PipelineError(f"Service {manifest['metadata']['name']} selects no Deployment that is there")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.clusters import addresses, jobs, pods
 from pipeline.clusters.addresses import address as address
-from pipeline.clusters.objects import Objects
+from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
 from pipeline.commands import Call, Probe, Result, Steps, Unchanged, Watch
 from pipeline.errors import PipelineError, RunFailed
@@ -21,10 +21,6 @@ from pipeline.settings import Settings
 
 DISK_NEEDED = 500_000_000
 """Bytes for data, checkpoints, a few versions and logs; measured at about 60 MB a version with the CNN's."""
-
-
-def store(settings: Settings) -> Objects:
-    return Objects(settings.build / "objects")
 
 
 def create(settings: Settings) -> Steps:

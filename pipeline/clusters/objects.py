@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.execution import write
+from pipeline.settings import Settings
+
+
+def store(settings: Settings) -> Objects:
+    """The environment's objects."""
+    return Objects(settings.build / "objects")
 
 
 class Objects:

@@ -152,10 +152,12 @@ class Supervisor:
         state = self.states().get(name, {}).get("statename")
         return state in ("RUNNING", "STARTING") and self.spec(name) == json.loads(json.dumps(process.spec()))
 
+    def path(self, name: str) -> Path:
+        return self.home / "programs" / f"{name}.json"
+
     def spec(self, name: str) -> Any:
-        path = self.home / "programs" / f"{name}.json"
         try:
-            return json.loads(path.read_text())
+            return json.loads(self.path(name).read_text())
         except (FileNotFoundError, ValueError):  # what cannot be read is not what should run
             return None
 
@@ -168,7 +170,7 @@ class Supervisor:
         """Run this process under this name, instead of what ran there."""
         self.start()
         self.halt(name)
-        write(self.home / "programs" / f"{name}.json", json.dumps(process.spec(), indent=1))
+        write(self.path(name), json.dumps(process.spec(), indent=1))
         self.configure()
         self.call("reloadConfig")
         if name in self.states():
@@ -179,7 +181,7 @@ class Supervisor:
     def remove(self, name: str) -> None:
         """Stop a program and forget it."""
         self.halt(name)
-        (self.home / "programs" / f"{name}.json").unlink(missing_ok=True)
+        self.path(name).unlink(missing_ok=True)
         if name in self.states():
             self.call("removeProcessGroup", name)
 

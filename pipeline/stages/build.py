@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from pipeline import clusters, images, manifests
-from pipeline.clusters import local, pods
+from pipeline.clusters import pods
+from pipeline.clusters.objects import store
 from pipeline.commands import Call, Command, Result, Steps, Unchanged
 from pipeline.settings import Settings
 
@@ -34,7 +35,7 @@ def trial(settings: Settings) -> Command:
     """The train container's own command for a few steps on the bundled digits, into a folder of its own."""
     manifest = manifests.render(settings, "train", "1")[0]
     pod = manifest["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
-    process = pods.process(pod, "train-check", settings.build / "volumes", local.store(settings))
+    process = pods.process(pod, "train-check", settings.build / "volumes", store(settings))
     folder = trial_folder(settings)
     instead = (f"--tf-train-steps={CHECK_STEPS}", "--tf-dataset=digits", f"--tf-model-dir={folder}/1",
                f"--tf-export-dir={folder}/export")  # fmt: skip

@@ -17,10 +17,8 @@ def up(settings: Settings, tag: str | None = None, force: bool = False) -> Steps
     if run.state == "done":
         yield Unchanged(run.why)
     else:
-        if run.state == "new":
-            yield Call(f"make version {run.tag}: {run.why}", lambda show: versions.record(settings, run))
-        else:
-            yield Call(f"go on with version {run.tag}: {run.why}", lambda show: None)
+        doing = "make" if run.state == "new" else "go on with"
+        yield Call(f"{doing} version {run.tag}: {run.why}", lambda show: versions.record(settings, run))
         yield from brought_up(settings, "train", tag=run.tag)
     yield Result((yield Probe("its accuracy", partial(told, settings, run.tag), "version <tag>")))
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from pipeline import clusters
-from pipeline.commands import Probe, Result, Steps
+from pipeline.commands import Steps
 from pipeline.settings import Settings
-from pipeline.stages import brought_up
+from pipeline.stages import page_up
 
 
 def up(settings: Settings) -> Steps:
-    yield from brought_up(settings, "web-ui")
-    look = partial(clusters.of(settings).address, settings, "web-ui", "http")
-    yield Result(f"http://{(yield Probe('the address', look, '<address>'))}")
+    yield from page_up(settings, "web-ui")
