@@ -1,0 +1,136 @@
+"""The fakes on loopback: HTTP (and TLS, for the Kubernetes API) around plain `handle(state, request)` functions."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import ssl
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fakes.state import Reply, Request, State, Unknown
+
+Handle = Callable[[State, Request], Reply]
+
+
+class Dropped(Exception):
+    """The connection is to be closed without an answer."""
+
+
+def answer(state: State, request: Request, handle: Handle) -> Reply:
+    """One request through log, injected faults and handler; both the servers and the stand-ins come through here."""
+    fault = state.due(str(request))
+    if fault and fault.delay:
+        time.sleep(fault.delay)
+    if fault and (fault.status or fault.drop) and not fault.done_first:
+        state.requests.append(str(request))
+        return failed(fault.status, fault.message, fault.drop)
+    state.note(request)
+    try:
+        with state.lock:
+            reply = handle(state, request)
+    except Unknown as error:
+        state.unknown.append(str(error) or str(request))
+        return Reply.of({"error": {"code": 501, "message": f"the fake does not know {request}: {error}"}}, 501)
+    if fault and (fault.status or fault.drop):
+        return failed(fault.status, fault.message, fault.drop)
+    return reply
+
+
+def failed(status: int, message: str, drop: bool) -> Reply:
+    if drop:
+        raise Dropped
+    error = {"code": status, "message": message, "status": "INJECTED"}
+    status_object = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
+    return Reply.of({"error": error, **status_object}, status)
+
+
+class Server:
+    """An HTTP server on a loopback port of its own, each request in a thread of its own."""
+
+    def __init__(self, state: State, route: Callable[[str], tuple[str, str]], handles: dict[str, Handle],
+                 context: ssl.SSLContext | None = None) -> None:  # fmt: skip
+        self.state, self.route, self.handles = state, route, handles
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                outer.handle(self)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any
+
+            def log_message(self, *arguments: Any) -> None:
+                """The state's log is the log."""
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.http.handle_error = lambda request, address: None  # type: ignore[method-assign]  # clients hang up
+        if context:
+            self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = self.http.server_address[1]
+        self.scheme = "https" if context else "http"
+        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+    def handle(self, http_request: http.server.BaseHTTPRequestHandler) -> None:
+        parts = urllib.parse.urlsplit(http_request.path)
+        api, path = self.route(parts.path)
+        headers = {name.lower(): value for name, value in http_request.headers.items()}
+        query = urllib.parse.parse_qs(parts.query, keep_blank_values=True)
+        request = Request(http_request.command, api, path, query, headers, body_of(http_request, headers))
+        if api not in self.handles:
+            self.state.unknown.append(str(request))
+            send(http_request, Reply.of({"error": {"code": 501, "message": f"no fake of {request}"}}, 501))
+            return
+        try:
+            send(http_request, answer(self.state, request, self.handles[api]))
+        except Dropped:
+            http_request.close_connection = True
+            http_request.connection.shutdown(socket.SHUT_RDWR)
+
+
+def body_of(request: http.server.BaseHTTPRequestHandler, headers: dict[str, str]) -> bytes:
+    if "chunked" not in headers.get("transfer-encoding", ""):
+        return request.rfile.read(int(headers.get("content-length") or 0))
+    pieces = []
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        pieces.append(request.rfile.read(size))
+        request.rfile.readline()
+    request.rfile.readline()
+    return b"".join(pieces)
+
+
+def send(request: http.server.BaseHTTPRequestHandler, reply: Reply) -> None:
+    body: bytes | Iterable[bytes] = reply.body
+    request.send_response(reply.status)
+    for name, value in reply.headers.items():
+        request.send_header(name, value)
+    if isinstance(body, bytes):
+        request.send_header("content-length", str(len(body)))
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(body)
+        return
+    request.send_header("transfer-encoding", "chunked")
+    request.end_headers()
+    for piece in body:
+        request.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        request.wfile.flush()
+    request.wfile.write(b"0\r\n\r\n")
+
+
+def raw(value: Any) -> bytes:
+    return json.dumps(value).encode()
