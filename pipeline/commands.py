@@ -6,12 +6,15 @@ import shlex
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run to its end, as an argv list; `parse="json"` sends its parsed stdout back."""
+    """A program to run to its end, as an argv list; what it printed goes back into the stage.
+
+    An `ask` changes nothing, so `plan` runs it too; a `wait` changes nothing and takes time, so `plan` leaves it out.
+    """
 
     argv: tuple[str, ...]
     doing: str
@@ -19,7 +22,26 @@ class Command:
     """Seconds after which the whole process group is ended."""
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
-    parse: str | None = None
+    parse: Literal["json", "text"] | None = None
+    """`json`: the answer is the parsed stdout; `text`: stdout without the white space around it."""
+    kind: Literal["change", "ask", "wait"] = "change"
+    unasked: Any = None
+    """The answer where it is not run: in `--dry`, and in `plan` when what it asks about is yet to be made."""
+    absent: str = ""
+    """Pattern in stderr that means "there is no such thing": the answer is None, not a failure."""
+    done: str = ""
+    """Pattern in stderr that means "it is so already": a success."""
+    codes: tuple[int, ...] = (0,)
+    """Exit codes that are answers; where there are several, the answer is a pair of code and stdout."""
+    retry: bool = False
+    """Safe to repeat: tried again, with pauses, after an error that passes by itself."""
+    makes: str = ""
+    """What is there only after this change: in `plan`, questions that need it are answered with `unasked`."""
+    needs: tuple[str, ...] = ()
+    quiet: bool = False
+    """Asked again and again: not shown each time."""
+    secret: str = ""
+    """What its stdout holds, where that must not be shown."""
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
@@ -31,6 +53,8 @@ class Write:
 
     path: Path
     text: str
+    private: bool = False
+    """Readable by its owner only."""
 
     def __str__(self) -> str:
         return f"write {self.path}"
@@ -43,6 +67,7 @@ class Probe:
     doing: str
     ask: Callable[[], Any]
     unasked: Any = None
+    needs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"look: {self.doing}"
@@ -71,6 +96,47 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A folder or file that the following commands read; nothing to do where they run on this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"upload {self.path}"
+
+
+@dataclass(frozen=True)
+class Remove:
+    """A file of ours that is to be gone, such as a key that has been handed over."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"remove {self.path}"
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Seconds to let pass before asking again."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"pause {self.seconds:g} s"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for whoever watches; `plan` shows it too, where `always`."""
+
+    text: str
+    always: bool = False
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
 class Unchanged:
     """A word instead of a change: what is already as it should be, and by which evidence."""
 
@@ -90,6 +156,6 @@ class Result:
         return f"result: {self.text}"
 
 
-Step = Command | Write | Probe | Watch | Call | Unchanged | Result
+Step = Command | Write | Upload | Remove | Probe | Watch | Call | Pause | Note | Unchanged | Result
 Steps = Generator[Step, Any, None]
 """A stage: it yields steps, and gets back what a Command printed, a Probe answered or a Call returned."""

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.commands import Call, Command, Probe, Result, Step, Steps, Unchanged, Watch, Write
-from pipeline.errors import UNFIT, PipelineError, RunFailed
-from pipeline.processes import Finished, environment, run
+import tenacity
+
+from pipeline import causes
+from pipeline.commands import (
+    Call,
+    Command,
+    Note,
+    Pause,
+    Probe,
+    Remove,
+    Result,
+    Step,
+    Steps,
+    Unchanged,
+    Upload,
+    Watch,
+    Write,
+)
+from pipeline.errors import RunFailed
+from pipeline.hands import Hands, Here
+from pipeline.processes import Finished
 
 Say = Callable[[str], None]
+
+TRIES = 5
+"""How often a command that may be repeated is tried in all: about half a minute with the pauses between."""
+
+PAUSE = 1.0
+"""Seconds: the first pause's upper end; it doubles up to 20 s, and each pause is drawn from 0 up to it."""
 
 
 @dataclass(frozen=True)
@@ -32,84 +54,161 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def execute(steps: Steps, build: Path, show: Say = say, doing: str = "") -> Outcome:
+def changes(step: Step) -> bool:
+    """Whether a step changes something outside the build folder."""
+    return isinstance(step, Call) or (isinstance(step, Command) and step.kind == "change")
+
+
+def execute(steps: Steps, build: Path, show: Say = say, hands: Hands | None = None) -> Outcome:
     """Perform the steps in their order, sending each answer back into the stage that asked."""
     began, changed, words, results = time.monotonic(), False, list[str](), list[str]()
-    answer: Any = None
+    hands, answer = hands or Here(build), None
     while True:
         try:
             step = steps.send(answer)
         except StopIteration:
             break
-        changed = changed or isinstance(step, Command | Call)
+        changed = changed or changes(step)
         match step:
             case Unchanged():
                 words.append(str(step))
                 show(f"    {step}")
             case Result():
                 results.append(step.text)
-        answer = perform(step, build, show)
+        answer = perform(step, show, hands)
     text = "; ".join(results or words) or "done"
     if not changed and results and words:
         text = f"unchanged: {text}"
     return Outcome(text, changed, time.monotonic() - began)
 
 
-def perform(step: Step, build: Path, show: Say) -> Any:
+def perform(step: Step, show: Say, hands: Hands) -> Any:
     """Do one step; what it returns goes back into the stage."""
     match step:
         case Command():
-            show(f"    {step.doing}")
-            return carry_out(step, build, show)
+            if step.kind != "ask" and not step.quiet:
+                show(f"    {step.doing}")
+            return carry_out(step, show, hands)
         case Write():
-            return write(step.path, step.text)
+            return hands.write(step.path, step.text, step.private)
+        case Upload():
+            return hands.upload(step.path)
+        case Remove():
+            return hands.remove(step.path)
         case Probe():
             return step.ask()
         case Watch():
             return step.wait()
+        case Pause():
+            return time.sleep(step.seconds)
+        case Note():
+            return show(f"      {step.text}")
         case Call():
             show(f"    {step.doing}")
             return step.act(lambda line: show(f"      {line}"))
     return None
 
 
-def rehearse(steps: Steps, show: Say = say, ask: bool = False) -> list[str]:
-    """Say each step without performing it; with `ask`, probes are asked (`plan`), else assumed (`--dry`)."""
-    lines, answer = list[str](), None
+def rehearse(steps: Steps, show: Say = say) -> list[Step]:
+    """`--dry`: say each step, ask nothing; every answer is the step's `unasked`."""
+    seen, answer = list[Step](), None
     while True:
         try:
             step = steps.send(answer)
         except StopIteration:
-            return lines
-        answer = None
-        if isinstance(step, Probe):
-            answer = step.ask() if ask else step.unasked
-        lines.append(str(step))
-        show(f"    {step}")
+            return seen
+        answer = getattr(step, "unasked", None)
+        seen.append(step)
+        if not isinstance(step, Pause | Note) or (isinstance(step, Note) and step.always):
+            show(f"    {step}")
 
 
-def carry_out(command: Command, build: Path, show: Say) -> Any:
+def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say) -> list[Step]:
+    """`plan`: ask what can be asked now, show what would run and what not, and return what would change.
+
+    `made` names what earlier changes of this plan will have made: questions that need it are not asked yet.
+    """
+    foreseen, answer = list[Step](), None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration:
+            return foreseen
+        answer = getattr(step, "unasked", None)
+        match step:
+            case Command(kind="ask") if not made.intersection(step.needs):
+                answer = carry_out(step, lambda line: None, hands)
+            case Probe() if not made.intersection(step.needs):
+                answer = step.ask()
+            case Write() if step.path.suffix == ".yaml":
+                hands.write(step.path, step.text, step.private)  # the rendered manifest, for `kubectl diff`
+            case Upload():
+                hands.upload(step.path)
+            case Unchanged():
+                show(f"  skip  {step.why}")
+            case Note() if step.always:
+                show(f"        {step.text}")
+        if changes(step):
+            foreseen.append(step)
+            made.add(getattr(step, "makes", ""))
+            show(f"  run   {getattr(step, 'doing', step)}")
+
+
+def carry_out(command: Command, show: Say, hands: Hands) -> Any:
     """Run a command; raises RunFailed with the tool's own words, PipelineError (exit 3) where it is missing."""
-    try:
-        seen = environment(build, command.env)
-        finished = run(command.argv, seen, command.cwd, command.timeout, lambda line: show(f"      {line}"))
-    except FileNotFoundError:
-        raise PipelineError(f"{command.argv[0]} is not on this machine's PATH: install it", UNFIT) from None
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda finished: passes(command, finished)),
+        stop=tenacity.stop_after_attempt(TRIES if command.retry or command.kind != "change" else 1),
+        wait=tenacity.wait_random_exponential(multiplier=PAUSE, max=20),
+        before_sleep=lambda state: show(f"      {retold(state)}"),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )
+    on_line = None if command.kind == "ask" or command.quiet or command.secret else lambda line: show(f"      {line}")
+    return answer_of(command, retrying(hands.run, command, on_line))
+
+
+def passes(command: Command, finished: Finished) -> bool:
+    """Whether a failure is of the kind that passes by itself."""
+    if finished.timed_out or not finished.code or finished.code in command.codes:
+        return False
+    cause = causes.of(finished.stderr or finished.stdout)
+    return cause is not None and cause.passes
+
+
+def retold(state: tenacity.RetryCallState) -> str:
+    """The line between two tries: the tool's last words, and when the next try comes."""
+    finished = state.outcome.result() if state.outcome else None
+    last = (finished.stderr if finished else "").strip().splitlines()[-1:] or ["it failed"]
+    pause = state.next_action.sleep if state.next_action else 0.0
+    return f"{last[0][:160]}; try {state.attempt_number + 1} of {TRIES} in {pause:.0f} s"
+
+
+def answer_of(command: Command, finished: Finished) -> Any:
+    """What goes back into the stage for a command that has ended; raises RunFailed where it failed."""
     if finished.timed_out:
         raise RunFailed(f"{command.doing}: no end after {command.timeout:g} s, so it was stopped: {command}")
-    if finished.code:
+    if finished.code and command.absent and causes.found(command.absent, finished.stderr):
+        return None
+    if finished.code and command.done and causes.found(command.done, finished.stderr):
+        return ""
+    if finished.code not in command.codes:
         raise RunFailed(failure(command, finished))
-    return parsed(command, finished.stdout)
+    answer = parsed(command, finished.stdout)
+    return (finished.code, answer) if len(command.codes) > 1 else answer
 
 
 def failure(command: Command, finished: Finished) -> str:
-    """What it was doing, how it ended and the last of the tool's own words."""
+    """What it was doing, how it ended, the last of the tool's own words, a likely cause and what to do about it."""
     words = (finished.stderr.strip() or finished.stdout.strip() or "it said nothing").splitlines()[-3:]
-    return f"{command.doing}: {command} ended with {finished.code}\n  " + "\n  ".join(words)
+    cause = causes.of(finished.stderr or finished.stdout)
+    lines = [f"{command.doing}: {command} ended with {finished.code}", *words]
+    return "\n  ".join(lines + ([cause.told(finished.stderr or finished.stdout)] if cause else []))
 
 
 def parsed(command: Command, stdout: str) -> Any:
     """The command's stdout, as text or as the JSON it was asked for; a tool's notices stand on stderr."""
+    if command.parse == "text":
+        return stdout.strip()
     if command.parse != "json":
         return stdout
     try:
@@ -117,23 +216,3 @@ def parsed(command: Command, stdout: str) -> Any:
     except ValueError:
         head = stdout.strip()[:60] or "nothing"
         raise RunFailed(f"{command.doing}: {command} was to print JSON but printed: {head}") from None
-
-
-def write(path: Path, text: str) -> bool:
-    """Put the text there whole or not at all; whether the file was different before."""
-    with suppress(OSError, UnicodeDecodeError):
-        if path.read_text() == text:
-            return False
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise RunFailed(f"could not write {path}: {error.strerror}; nothing was changed") from None
-    return True

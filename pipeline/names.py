@@ -70,6 +70,42 @@ def zone(text: str) -> str:
     return text
 
 
+def machine_type(text: str) -> str:
+    """A machine or accelerator type such as e2-standard-4 or nvidia-tesla-t4."""
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text):
+        raise ValueError(f"{quoted(text)} is not a type of machine or accelerator; they look like e2-standard-4")
+    return text
+
+
+def platform(text: str) -> str:
+    """What an image is built for: linux/amd64."""
+    if not re.fullmatch(r"linux/(amd64|arm64)", text):
+        raise ValueError(f"{quoted(text)} is not a platform that GKE has; write linux/amd64 or linux/arm64")
+    return text
+
+
+def address_range(text: str) -> str:
+    """A range of IP addresses: 203.0.113.0/24."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(f"{quoted(text)} is not a range of addresses; write one like 203.0.113.0/24") from None
+
+
+def member(text: str) -> str:
+    """Who may enter: user:, group: or domain: and a name."""
+    if not re.fullmatch(r"(user|group|serviceAccount):[^@\s,]+@[a-z0-9.-]+|domain:[a-z0-9.-]+", text):
+        raise ValueError(f"{quoted(text)} is not a member; write one like user:ann@example.org")
+    return text
+
+
+def ssh_host(text: str) -> str:
+    """A machine to run the tools on, as SSH names it: [user@]host[:port]."""
+    if not re.fullmatch(r"([a-z_][a-z0-9_.-]*@)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?", text):
+        raise ValueError(f"{quoted(text)} is not a host; write one like ann@build.example.org or host:2222")
+    return text
+
+
 def bucket_name(text: str) -> str:
     """A Cloud Storage bucket's name, without gs://."""
     wrong = _bucket_problem(text)

@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from pipeline import clusters, lock, program, stages
+from pipeline import clusters, hands, lock, program, stages
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError
 from pipeline.execution import Outcome, execute, rehearse, say
@@ -41,7 +41,8 @@ def up(c: Context, *names: str, **options: Any) -> None:
         for number, name in enumerate(names):
             say(f"==> {name}")
             try:
-                outcomes[name] = execute(stages.stage(name).up(settings, **options), settings.build)
+                steps = stages.stage(name).up(settings, **options)
+                outcomes[name] = execute(steps, settings.build, hands=hands.of(settings))
             except PipelineError as error:
                 words = (*names[number:], *given(options))
                 raise type_of(error, f"{name}: {error.message}\n  go on with: {command(c, *words)}") from None
@@ -99,5 +100,6 @@ def down(c: Context, keep_models: bool) -> None:
         return
     with alone(settings, "clean"):
         say(f"==> clean {settings.environment}")
-        outcome = execute(stages.stage("deploy").down(settings, keep_models), settings.build)
+        steps = stages.stage("deploy").down(settings, keep_models)
+        outcome = execute(steps, settings.build, hands=hands.of(settings))
     say(f"\nclean       {outcome.seconds:6.1f} s  {outcome.text}")

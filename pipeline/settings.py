@@ -34,14 +34,40 @@ class Section(BaseModel):
 
 
 class Cluster(Section):
-    kind: Literal["gke", "local"]
+    kind: Literal["gke", "existing", "local"]
     namespace: Namespace
+    context: Text | None
+    autopilot: bool
+    nodes: Annotated[int, Field(ge=1, le=1000)]
+    max_nodes: Annotated[int, Field(ge=1, le=1000)]
+    machine_type: Annotated[str, AfterValidator(names.machine_type)]
+    spot: bool
+    disk_gb: Annotated[int, Field(ge=20, le=65536)]
+    gpu_type: Annotated[str, AfterValidator(names.machine_type)]
+    gpu_machine_type: Annotated[str, AfterValidator(names.machine_type)]
+    operator: Text
 
 
 class Gcp(Section):
     project: Annotated[str, AfterValidator(names.project_id)]
     region: Annotated[str, AfterValidator(names.region)]
     zone: Annotated[str, AfterValidator(names.zone)]
+    api_address: Annotated[str, AfterValidator(names.url)] | None
+
+
+class Iap(Section):
+    enabled: bool
+    members: tuple[Annotated[str, AfterValidator(names.member)], ...]
+
+
+class Kubeflow(Section):
+    components: tuple[Literal["training", "dashboard", "notebooks"], ...]
+    distribution: Text
+
+
+class Build(Section):
+    tool: Literal["auto", "docker", "cloud-build"]
+    platform: Annotated[str, AfterValidator(names.platform)]
 
 
 class Storage(Section):
@@ -68,6 +94,7 @@ class Training(Section):
     checkpoint_every: Annotated[int, Field(ge=1, le=10_000_000)]
     keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)]
     backoff_limit: Annotated[int, Field(ge=0)]
+    gpus: Annotated[int, Field(ge=1, le=16)] | None
     cpu: Cpu
     memory: Memory
 
@@ -89,6 +116,7 @@ class WebUi(Section):
     port: Port
     service_port: Port
     service_type: Literal["ClusterIP", "LoadBalancer"]
+    source_ranges: tuple[Annotated[str, AfterValidator(names.address_range)], ...]
     replicas: Positive
     cpu: Cpu
     memory: Memory
@@ -102,20 +130,35 @@ class TensorBoard(Section):
     memory: Memory
 
 
+class Notebook(Section):
+    image: Image
+    bind: Host
+    port: Port
+    service_port: Port
+    cpu: Cpu
+    memory: Memory
+
+
 class Settings(Section):
     """Everything one environment was given, and the names that follow from it."""
 
     environment: Label
     name: Prefix
     protected: bool
+    host: Annotated[str, AfterValidator(names.ssh_host)] | None
+    identity: Literal["workload-identity", "key-secret"]
     cluster: Cluster
     gcp: Gcp
     storage: Storage
+    build_images: Build
     data: Data
     training: Training
     serving: Serving
     web_ui: WebUi
     tensorboard: TensorBoard
+    notebook: Notebook
+    iap: Iap
+    kubeflow: Kubeflow
 
     @property
     def build(self) -> Path:
@@ -133,6 +176,11 @@ class Settings(Section):
     def data_directory(self) -> str:
         """Where the trainer keeps what it downloaded: a volume in a pod, a folder of ours on this machine."""
         return self.data.directory or ("/data" if self.cluster.kind != "local" else str(self.build / "data"))
+
+    @property
+    def location(self) -> str:
+        """Where the cluster is: Autopilot clusters are regional."""
+        return self.gcp.region if self.cluster.autopilot else self.gcp.zone
 
     @property
     def registry(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.execution import write
+from pipeline.files import write
 from pipeline.settings import Settings
 
 MARKER = ".made-by-pipeline"

@@ -12,7 +12,8 @@ from invoke.context import Context
 from pipeline import client, clusters, lock, manifests, storage, versions
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError
-from pipeline.execution import say, write
+from pipeline.execution import say
+from pipeline.files import write
 from pipeline.listing import table
 from pipeline.settings import Settings
 

@@ -9,7 +9,11 @@ from pipeline.commands import Steps
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
-CLUSTERS = {"local": "pipeline.clusters.local"}
+CLUSTERS = {
+    "local": "pipeline.clusters.local",
+    "gke": "pipeline.clusters.gke",
+    "existing": "pipeline.clusters.existing",
+}
 
 
 class Cluster(Protocol):

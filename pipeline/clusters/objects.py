@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.execution import write
+from pipeline.files import write
 from pipeline.settings import Settings
 
 

@@ -14,7 +14,7 @@ import psutil
 from pipeline import images
 from pipeline.clusters.objects import Objects
 from pipeline.errors import PipelineError
-from pipeline.execution import write
+from pipeline.files import write
 from pipeline.processes import marked
 from pipeline.settings import ROOT
 

@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from pipeline.clusters.pods import Process
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import write
+from pipeline.files import write
 from pipeline.processes import end, environment, marked
 from pipeline.settings import ROOT
 

@@ -63,11 +63,11 @@ class Server:
             def handle_any(self) -> None:
                 outer.handle(self)
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any
-
             def log_message(self, *arguments: Any) -> None:
                 """The state's log is the log."""
 
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"):
+            setattr(Handler, f"do_{method}", Handler.handle_any)
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         self.http.handle_error = lambda request, address: None  # type: ignore[method-assign]  # clients hang up

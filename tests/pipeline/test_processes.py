@@ -15,6 +15,7 @@ import pytest
 from pipeline.commands import Command
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import carry_out
+from pipeline.hands import Here
 from pipeline.processes import KEPT, end, environment, marked, run
 
 ENV = {"PATH": os.environ["PATH"]}
@@ -46,8 +47,8 @@ def test_fault_23_a_command_that_hangs_is_stopped_with_its_whole_group(tmp_path:
     with pytest.raises(RunFailed, match=r"no end after 0\.5 s, so it was stopped"):
         carry_out(
             Command(("sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait"), "wait", timeout=0.5),
-            tmp_path,
             QUIET,
+            Here(tmp_path),
         )
     assert time.monotonic() - began < 5
     assert all(gone(int(pid)) for pid in pids.read_text().split())
@@ -85,17 +86,17 @@ def test_fault_24_a_hundred_megabytes_are_read_in_linear_time_and_bounded_memory
 
 def test_fault_25_json_is_parsed_whatever_stands_on_stderr(tmp_path: Path) -> None:
     text = "import sys; print('Updates are available!', file=sys.stderr); print('{\"a\": 1}')"
-    assert carry_out(python(text, parse="json"), tmp_path, QUIET) == {"a": 1}
+    assert carry_out(python(text, parse="json"), QUIET, Here(tmp_path)) == {"a": 1}
 
 
 def test_fault_25_noise_instead_of_json_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match="was to print JSON but printed: WARNING: old"):
-        carry_out(python("print('WARNING: old')", parse="json"), tmp_path, QUIET)
+        carry_out(python("print('WARNING: old')", parse="json"), QUIET, Here(tmp_path))
 
 
 def test_a_failed_command_says_what_it_was_doing_and_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(RunFailed) as caught:
-        carry_out(python("import sys; sys.exit('no such bucket')"), tmp_path, QUIET)
+        carry_out(python("import sys; sys.exit('no such bucket')"), QUIET, Here(tmp_path))
     assert str(caught.value.message).startswith("run a line of Python: ")
     assert "no such bucket" in str(caught.value.message)
     assert caught.value.code == 1
@@ -103,7 +104,7 @@ def test_a_failed_command_says_what_it_was_doing_and_its_own_words(tmp_path: Pat
 
 def test_a_missing_program_is_exit_3(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="no-such-tool is not on this machine's PATH") as caught:
-        carry_out(Command(("no-such-tool",), "try"), tmp_path, QUIET)
+        carry_out(Command(("no-such-tool",), "try"), QUIET, Here(tmp_path))
     assert caught.value.code == 3
 
 

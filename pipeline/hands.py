@@ -1,0 +1,56 @@
+"""Where commands run: on this machine, or over SSH on the environment's `host`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pipeline import files
+from pipeline.commands import Command
+from pipeline.errors import UNFIT, PipelineError
+from pipeline.processes import Finished, environment, run
+from pipeline.settings import Settings
+
+
+class Hands(Protocol):
+    """What `execution` needs of a machine to carry steps out on it."""
+
+    def run(self, command: Command, on_line: Callable[[str], None] | None) -> Finished:
+        """Run to the end; raises PipelineError (exit 3) where the program is missing."""
+
+    def write(self, path: Path, text: str, private: bool) -> bool:
+        """Write a file whole; whether it was different before."""
+
+    def upload(self, path: Path) -> None:
+        """Bring a folder or file of this machine to where commands run."""
+
+    def remove(self, path: Path) -> None:
+        """Delete a file of ours; none there is fine."""
+
+
+class Here:
+    """This machine."""
+
+    def __init__(self, build: Path) -> None:
+        self.build = build
+
+    def run(self, command: Command, on_line: Callable[[str], None] | None) -> Finished:
+        try:
+            return run(command.argv, environment(self.build, command.env), command.cwd, command.timeout, on_line)
+        except FileNotFoundError:
+            raise PipelineError(f"{command.argv[0]} is not on this machine's PATH: install it", UNFIT) from None
+
+    def write(self, path: Path, text: str, private: bool) -> bool:
+        return files.write(path, text, private)
+
+    def upload(self, path: Path) -> None:
+        """It is here."""
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+
+def of(settings: Settings) -> Hands:
+    """The hands of an environment."""
+    return Here(settings.build)
