@@ -105,7 +105,7 @@ def test_fault_14_a_bucket_that_cloud_storage_refuses_is_refused(bucket: str) ->
 
 def test_fault_14_a_bucket_made_from_project_and_name_is_checked_too() -> None:
     message = refusal("staging", None, "gcp.project=google-shop")
-    assert '"google-shop-mnist-bucket" cannot name a bucket' in message
+    assert '"google-shop-mnist-staging-bucket" cannot name a bucket' in message
     assert "storage.bucket" in message
     config.load("local", ["gcp.project=google-shop"])
 

@@ -29,7 +29,7 @@ def test_every_setting_is_listed_with_value_type_and_origin() -> None:
     assert listed["setting"] == ["value", "type", "from"]
     assert set(listed) == {"setting", *config.KNOWN}
     assert listed["training.steps"] == ["7", "whole number from 1 to 10000000", "--set"]
-    assert listed["cluster.kind"][:2] == ["local", "gke or local"]
+    assert listed["cluster.kind"][:2] == ["local", "gke, existing or local"]
     assert listed["training.seed"][2].startswith("config/base.yaml:")
 
 
