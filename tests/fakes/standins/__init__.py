@@ -1,0 +1,34 @@
+"""Stand-ins for docker, gcloud and kubectl: small programs that start in a twentieth of a second and ask the fakes.
+
+`install(bin, google)` puts them into a folder that goes first in PATH. What they know is a table of commands; anything
+else ends with the real tool's words for an unknown command, so that a test fails loudly. `control.Docker(bin)` lets
+docker go wrong and tells what it was asked. This file imports nothing at its top: each stand-in's start reads it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+PROGRAM = """#!{python} -SE
+import sys
+sys.path[:1] = [{tests!r}]
+from fakes.standins.{name} import main
+sys.exit(main(sys.argv[1:], {bin!r}, {google!r}))
+"""
+
+
+def install(bin: Path, google: str, names: Iterable[str] = ("docker",)) -> None:
+    """Write the named executables into `bin`; `google` is where every Google API answers."""
+    import sys
+    from pathlib import Path
+
+    from fakes.standins.control import put
+
+    tests = Path(__file__).resolve().parent.parent.parent
+    bin.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        text = PROGRAM.format(python=sys.executable, tests=str(tests), name=name, bin=str(bin), google=google)
+        put(bin / name, text, 0o755)
