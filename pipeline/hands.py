@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from pipeline import files
 from pipeline.commands import Command
 from pipeline.errors import UNFIT, PipelineError
 from pipeline.processes import Finished, environment, run
-from pipeline.settings import Settings
+from pipeline.settings import ROOT, Settings
 
 
 class Hands(Protocol):
@@ -27,6 +28,19 @@ class Hands(Protocol):
 
     def remove(self, path: Path) -> None:
         """Delete a file of ours; none there is fine."""
+
+    def discard(self) -> None:
+        """Remove what only the way to run commands elsewhere has needed: a host's working folder."""
+
+    def forward(self, local_port: int, remote_port: int) -> contextlib.AbstractContextManager[None]:
+        """Inside, a loopback port of this machine leads to the one where commands run."""
+
+    def close(self) -> None:
+        """Be done for now; a later step begins anew."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Here:
@@ -50,7 +64,27 @@ class Here:
     def remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Everything is in the build folder."""
+
+    def forward(self, local_port: int, remote_port: int) -> contextlib.AbstractContextManager[None]:
+        """It is the same port."""
+        return contextlib.nullcontext()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def of(settings: Settings) -> Hands:
-    """The hands of an environment."""
-    return Here(settings.build)
+    """The hands of an environment, for a `with` block: a host's connection is closed at its end."""
+    if settings.host is None:
+        return Here(settings.build)
+    from pipeline.there import There
+
+    return There(settings.host, settings.build, ROOT)
