@@ -74,6 +74,16 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Together:
+    """Questions that do not wait for one another; the answer is the list of theirs."""
+
+    asks: tuple[Command | Probe, ...]
+
+    def __str__(self) -> str:
+        return "\n    ".join(map(str, self.asks))
+
+
+@dataclass(frozen=True)
 class Watch:
     """Something to wait for that changes nothing: neither `plan` nor `--dry` waits."""
 
@@ -90,6 +100,8 @@ class Call:
 
     doing: str
     act: Callable[[Callable[[str], None]], Any]
+    unasked: Any = None
+    makes: str = ""
 
     def __str__(self) -> str:
         return self.doing
@@ -156,6 +168,6 @@ class Result:
         return f"result: {self.text}"
 
 
-Step = Command | Write | Upload | Remove | Probe | Watch | Call | Pause | Note | Unchanged | Result
+Step = Command | Write | Upload | Remove | Probe | Together | Watch | Call | Pause | Note | Unchanged | Result
 Steps = Generator[Step, Any, None]
 """A stage: it yields steps, and gets back what a Command printed, a Probe answered or a Call returned."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ from pipeline.commands import (
     Result,
     Step,
     Steps,
+    Together,
     Unchanged,
     Upload,
     Watch,
     Write,
 )
-from pipeline.errors import RunFailed
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.hands import Hands, Here
 from pipeline.processes import Finished
 
@@ -38,6 +40,9 @@ TRIES = 5
 
 PAUSE = 1.0
 """Seconds: the first pause's upper end; it doubles up to 20 s, and each pause is drawn from 0 up to it."""
+
+AT_ONCE = 6
+"""Questions asked at once: a gcloud command is half a second of Python and then waits for the network."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +64,37 @@ def changes(step: Step) -> bool:
     return isinstance(step, Call) or (isinstance(step, Command) and step.kind == "change")
 
 
+def answers(steps: Steps, reply: Callable[[Step], Any]) -> None:
+    """Send each step's answer back into the stage that asked; an error goes there too, and out if it stays uncaught."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                answer = reply(step)
+            except PipelineError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration:
+        return
+
+
 def execute(steps: Steps, build: Path, show: Say = say, hands: Hands | None = None) -> Outcome:
-    """Perform the steps in their order, sending each answer back into the stage that asked."""
+    """Perform the steps in their order; the outcome says what the stage came to."""
     began, changed, words, results = time.monotonic(), False, list[str](), list[str]()
-    hands, answer = hands or Here(build), None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration:
-            break
+    hands = hands or Here(build)
+
+    def reply(step: Step) -> Any:
+        nonlocal changed
         changed = changed or changes(step)
-        match step:
-            case Unchanged():
-                words.append(str(step))
-                show(f"    {step}")
-            case Result():
-                results.append(step.text)
-        answer = perform(step, show, hands)
+        if isinstance(step, Unchanged):
+            words.append(str(step))
+            show(f"    {step}")
+        elif isinstance(step, Result):
+            results.append(step.text)
+        return perform(step, show, hands)
+
+    answers(steps, reply)
     text = "; ".join(results or words) or "done"
     if not changed and results and words:
         text = f"unchanged: {text}"
@@ -85,8 +104,10 @@ def execute(steps: Steps, build: Path, show: Say = say, hands: Hands | None = No
 def perform(step: Step, show: Say, hands: Hands) -> Any:
     """Do one step; what it returns goes back into the stage."""
     match step:
+        case Command(kind="ask") | Probe() | Together():
+            return asked(step, hands)
         case Command():
-            if step.kind != "ask" and not step.quiet:
+            if not step.quiet:
                 show(f"    {step.doing}")
             return carry_out(step, show, hands)
         case Write():
@@ -95,8 +116,6 @@ def perform(step: Step, show: Say, hands: Hands) -> Any:
             return hands.upload(step.path)
         case Remove():
             return hands.remove(step.path)
-        case Probe():
-            return step.ask()
         case Watch():
             return step.wait()
         case Pause():
@@ -109,18 +128,33 @@ def perform(step: Step, show: Say, hands: Hands) -> Any:
     return None
 
 
+def asked(step: Command | Probe | Together, hands: Hands, made: Container[str] = ()) -> Any:
+    """The answer to a question, or to several at once; `unasked` for one about what is yet to be made."""
+    if isinstance(step, Together):
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(lambda one: asked(one, hands, made), step.asks))
+    if any(thing in made for thing in step.needs):
+        return step.unasked
+    return step.ask() if isinstance(step, Probe) else carry_out(step, lambda line: None, hands)
+
+
+def unasked(step: Step) -> Any:
+    """What stands for the answer where nothing is asked."""
+    return [one.unasked for one in step.asks] if isinstance(step, Together) else getattr(step, "unasked", None)
+
+
 def rehearse(steps: Steps, show: Say = say) -> list[Step]:
     """`--dry`: say each step, ask nothing; every answer is the step's `unasked`."""
-    seen, answer = list[Step](), None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration:
-            return seen
-        answer = getattr(step, "unasked", None)
+    seen = list[Step]()
+
+    def reply(step: Step) -> Any:
         seen.append(step)
         if not isinstance(step, Pause | Note) or (isinstance(step, Note) and step.always):
             show(f"    {step}")
+        return unasked(step)
+
+    answers(steps, reply)
+    return seen
 
 
 def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say) -> list[Step]:
@@ -128,20 +162,15 @@ def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say) -> list
 
     `made` names what earlier changes of this plan will have made: questions that need it are not asked yet.
     """
-    foreseen, answer = list[Step](), None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration:
-            return foreseen
-        answer = getattr(step, "unasked", None)
+    foreseen = list[Step]()
+
+    def reply(step: Step) -> Any:
+        answer = unasked(step)
         match step:
-            case Command(kind="ask") if not made.intersection(step.needs):
-                answer = carry_out(step, lambda line: None, hands)
-            case Probe() if not made.intersection(step.needs):
-                answer = step.ask()
-            case Write() if step.path.suffix == ".yaml":
-                hands.write(step.path, step.text, step.private)  # the rendered manifest, for `kubectl diff`
+            case Command(kind="ask") | Probe() | Together():
+                answer = asked(step, hands, made)
+            case Write() if not step.private:
+                hands.write(step.path, step.text, False)  # the rendered manifest, for `kubectl diff`
             case Upload():
                 hands.upload(step.path)
             case Unchanged():
@@ -152,6 +181,10 @@ def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say) -> list
             foreseen.append(step)
             made.add(getattr(step, "makes", ""))
             show(f"  run   {getattr(step, 'doing', step)}")
+        return answer
+
+    answers(steps, reply)
+    return foreseen
 
 
 def carry_out(command: Command, show: Say, hands: Hands) -> Any:

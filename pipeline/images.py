@@ -1,12 +1,16 @@
-"""The images we build: which folder each is made of, and a tag that is a hash of that folder."""
+"""The images we build: what each is made of, a tag that is a hash of all of it, and the steps that build and push."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.commands import Command
 from pipeline.settings import ROOT, Settings
+from pipeline.tools import docker, gcloud, labels
 
 
 @dataclass(frozen=True)
@@ -24,24 +28,106 @@ def content_hash(folder: Path) -> str:
     """SHA-256 over the names and bytes of a folder's files, caches apart; hex, 64 digits."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
+        if path.is_file() and not left_out(path):
             name = path.relative_to(folder).as_posix()
             digest.update(f"{name}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def tag(name: str) -> str:
-    """The image's tag: twelve digits of the hash of what it is built from."""
-    return content_hash(ROOT / IMAGES[name].context)[:12]
+def left_out(path: Path) -> bool:
+    """Whether a file of a context is no part of the image: caches, and hidden files but for .dockerignore itself."""
+    hidden = path.name.startswith(".") and path.name != ".dockerignore"
+    return hidden or "__pycache__" in path.parts
+
+
+def build_args(settings: Settings, name: str) -> dict[str, str]:
+    """The --build-arg values of an image: the trainer's TensorFlow comes with CUDA's libraries where there are GPUs."""
+    return {"TENSORFLOW": "tensorflow[and-cuda]"} if name == "train" and settings.training.gpus else {}
+
+
+def tag(settings: Settings, name: str) -> str:
+    """The image's tag: twelve digits of a hash over its context (Dockerfile included), build arguments and platform."""
+    context = content_hash(ROOT / IMAGES[name].context)
+    rest = [build_args(settings, name), settings.build_images.platform]
+    return hashlib.sha256(f"{context}{json.dumps(rest, sort_keys=True)}".encode()).hexdigest()[:12]
+
+
+def name_of(settings: Settings, name: str) -> str:
+    """The image's name in the registry, without a tag."""
+    return f"{settings.registry}/{name}"
 
 
 def reference(settings: Settings, name: str) -> str:
-    """The image as a manifest names it: `<registry>/<name>:<tag>`."""
-    return f"{settings.registry}/{name}:{tag(name)}"
+    """The image by its tag: `<registry>/<name>:<tag>`."""
+    return f"{name_of(settings, name)}:{tag(settings, name)}"
+
+
+def digest(settings: Settings, name: str) -> Command:
+    """Asks the registry for the image with our tag; the answer is its `sha256:…`, or None."""
+    return gcloud(
+        settings, "artifacts", "docker", "images", "describe", reference(settings, name),
+        "--format=value(image_summary.digest)", doing=f"look for {reference(settings, name)}", kind="ask", parse="text",
+        unasked=f"<digest of {name}>", absent=r"Image not found|NOT_FOUND|was not found|SERVICE_DISABLED",
+        needs=("registry", f"image {name}"), timeout=120,
+    )  # fmt: skip
+
+
+def build(settings: Settings, name: str) -> Command:
+    """Builds the image with docker."""
+    args = [f"--build-arg={key}={value}" for key, value in build_args(settings, name).items()]
+    marks = [f"--label={key}={value}" for key, value in labels(settings).items()]
+    return docker(
+        settings, "build", f"--platform={settings.build_images.platform}", f"--tag={reference(settings, name)}", *args,
+        *marks, str(ROOT / IMAGES[name].context), doing=f"build {name} with docker", timeout=3600,
+    )  # fmt: skip
+
+
+def push(settings: Settings, name: str) -> Command:
+    """Pushes what `build` built; pushing again what is there sends nothing."""
+    return docker(
+        settings, "push", reference(settings, name), doing=f"push {reference(settings, name)}", timeout=3600,
+        retry=True, makes=f"image {name}",
+    )  # fmt: skip
+
+
+def submit(settings: Settings, name: str) -> Command:
+    """Builds and pushes with Cloud Build; the sources go into our own bucket, where `clean` finds them."""
+    staging = f"{settings.bucket}/build-source"
+    return gcloud(
+        settings, "builds", "submit", str(ROOT / IMAGES[name].context), f"--region={settings.gcp.region}",
+        f"--gcs-source-staging-dir={staging}", *recipe(settings, name), doing=f"build {name} with Cloud Build",
+        timeout=3600, makes=f"image {name}",
+    )  # fmt: skip
+
+
+def recipe(settings: Settings, name: str) -> tuple[str, ...]:
+    """What Cloud Build is to do: --tag alone cannot pass build arguments, a build file can."""
+    if build_args(settings, name):
+        return (f"--config={settings.build / f'cloudbuild-{name}.json'}",)
+    return (f"--tag={reference(settings, name)}",)
+
+
+def build_file(settings: Settings, name: str) -> str:
+    """A cloudbuild.json for an image with build arguments."""
+    args = [f"--build-arg={key}={value}" for key, value in build_args(settings, name).items()]
+    argv = ["build", f"--tag={reference(settings, name)}", *args, "."]
+    return json.dumps(
+        {"steps": [{"name": "gcr.io/cloud-builders/docker", "args": argv}], "images": [reference(settings, name)]}
+    )
+
+
+PRIVATE = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|\"private_key\"\s*:")
+
+
+def keys_in(name: str) -> list[str]:
+    """Files of an image's context that hold a private key: they must never get into an image."""
+    folder = ROOT / IMAGES[name].context
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size < 1_000_000]
+    return [path.relative_to(ROOT).as_posix() for path in files if PRIVATE.search(path.read_bytes())]
 
 
 def workdir(reference: str) -> Path:
     """Where on this machine a container of this image has its working folder; the checkout if not ours."""
-    name = reference.rsplit("/", 1)[-1].split(":")[0]
+    name = re.split("[:@]", reference.rsplit("/", 1)[-1])[0]
     return (ROOT / IMAGES[name].workdir).resolve() if name in IMAGES else ROOT

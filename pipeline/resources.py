@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.commands import Command, Note, Steps, Unchanged
+from pipeline.commands import Call, Command, Note, Probe, Step, Steps, Together, Unchanged
 from pipeline.errors import PipelineError
-from pipeline.manifests import MANAGED_BY
-from pipeline.settings import Settings
+from pipeline.settings import MANAGED_BY, Settings
 
-Labels = Callable[[Any], Mapping[str, str]]
+Change = Command | Call
+
+
+def nothing(found: Any) -> tuple[Change, ...]:
+    """Nothing to mend."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -20,18 +24,13 @@ class Resource:
 
     what: str
     """As a sentence names it: `the bucket gs://…`."""
-    look: Command
-    make: tuple[Command, ...]
-    undo: tuple[Command, ...] = ()
-    labels: Labels | None = None
-    """Reads the labels from what `look` found; None for what cannot bear any and belongs to something that does."""
-    mend: Callable[[Any], tuple[Command, ...]] = lambda found: ()
+    look: Command | Probe
+    make: tuple[Change, ...]
+    undo: tuple[Change, ...] = ()
+    labels: Callable[[Any], Mapping[str, str] | None] | None = None
+    """Reads the labels from what `look` found; None for what cannot bear any and is part of something that does."""
+    mend: Callable[[Any], tuple[Change, ...]] = nothing
     """The changes that bring what was found to what the settings say."""
-
-
-def labels(settings: Settings) -> dict[str, str]:
-    """What everything of an environment bears in Google Cloud; keys there hold no dots and no slashes."""
-    return {"managed-by": MANAGED_BY, "part-of": settings.name, "environment": settings.environment}
 
 
 def owner(settings: Settings, resource: Resource, found: Any) -> str:
@@ -47,29 +46,37 @@ def owner(settings: Settings, resource: Resource, found: Any) -> str:
 
 
 def up(settings: Settings, *resources: Resource) -> Steps:
-    """Make what is not there, mend what differs; raises PipelineError for what belongs to somebody else."""
-    for resource in resources:
-        found = yield resource.look
-        if not found:
-            yield from resource.make
-            continue
-        whose = owner(settings, resource, found)
+    """Look for all at once; then make what is not there and mend what differs, in their order.
+
+    Raises PipelineError, before any change, for what belongs to somebody else.
+    """
+    found = yield Together(tuple(resource.look for resource in resources))
+    for resource, there in zip(resources, found, strict=True):
+        whose = there and owner(settings, resource, there)
         if whose:
             raise PipelineError(f"{resource.what} belongs to {whose}; nothing was done to it: choose another name")
-        mending = resource.mend(found)
-        yield from mending
-        if not mending:
+    for resource, there in zip(resources, found, strict=True):
+        changes = resource.mend(there) if there else resource.make
+        yield from changes
+        if not changes:
             yield Unchanged(f"{resource.what} is there")
 
 
-def down(settings: Settings, *resources: Resource) -> Steps:
-    """Undo, in the order given, what is there and is this environment's; say what is left alone."""
+def down(settings: Settings, *resources: Resource) -> Generator[Step, Any, list[str]]:
+    """Undo, in the order given, what is there and is this environment's; say what is left alone.
+
+    What fails does not stop the rest; the return value lists the failures in words.
+    """
+    failures = list[str]()
     for resource in resources:
-        found = yield resource.look
-        if not found or not resource.undo:
-            continue
-        whose = owner(settings, resource, found)
-        if whose:
-            yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)
-        else:
-            yield from resource.undo
+        try:
+            found = yield resource.look
+            whose = found and owner(settings, resource, found)
+            if whose:
+                yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)
+            elif found:
+                yield from resource.undo
+        except PipelineError as error:
+            failures.append(f"{resource.what}: {error.message}")
+            yield Note(f"{resource.what} could not be removed; going on with the rest", always=True)
+    return failures

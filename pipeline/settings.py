@@ -12,6 +12,9 @@ from pipeline import names
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where tasks.py, config/ and templates/ stand and build/ is made."""
 
+MANAGED_BY = "kubeflow-mnist-pipeline"
+"""What everything that we create bears as a label, in Kubernetes and in Google Cloud."""
+
 PLACEHOLDER_PROJECT = "your-project-id"
 
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -1,17 +1,51 @@
-"""The bucket that holds checkpoints and versions: on this machine a folder, which we mark when we make it."""
+"""The bucket that holds checkpoints and versions: a folder, which we mark when we make it, or Cloud Storage."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, Protocol
 
-from pipeline.errors import PipelineError
+from pipeline.cloudstorage import CloudBucket
 from pipeline.files import write
 from pipeline.settings import Settings
 
 MARKER = ".made-by-pipeline"
 """In a bucket folder that we made; without it nothing there is ever deleted."""
+
+
+class Bucket(Protocol):
+    """What is asked of a bucket of either kind; names are relative to it, with slashes."""
+
+    def ours(self) -> bool:
+        """Whether we made it, or it is not there at all."""
+
+    def create(self) -> None:
+        """Make it and mark it as ours."""
+
+    def read(self, name: str) -> str | None:
+        """A file's text, None if it is not there."""
+
+    def read_bytes(self, name: str) -> bytes | None:
+        """A file's content, None if it is not there."""
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file whole or not at all."""
+
+    def folders(self, name: str = "") -> list[str]:
+        """The names of the folders in a folder, sorted; none if it is not there."""
+
+    def sizes(self, name: str) -> dict[str, int]:
+        """Bytes of each file below a folder, by its name there."""
+
+    def damaged(self, name: str, files: Mapping[str, Any]) -> str:
+        """The first of a folder's files that is not as its checksums have it; empty where all are."""
+
+    def delete(self) -> Iterator[str]:
+        """Delete it if we made it; says in lines what was done or left alone."""
 
 
 class Folder:
@@ -51,9 +85,16 @@ class Folder:
         place = self.path / name
         return sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
-    def size(self, name: str) -> int:
-        """Bytes in a folder's files."""
-        return sum(path.stat().st_size for path in (self.path / name).rglob("*") if path.is_file())
+    def sizes(self, name: str) -> dict[str, int]:
+        place = self.path / name
+        return {path.relative_to(place).as_posix(): path.stat().st_size for path in place.rglob("*") if path.is_file()}
+
+    def damaged(self, name: str, files: Mapping[str, Any]) -> str:
+        for file, expected in files.items():
+            content = self.read_bytes(f"{name}/{file}")
+            if content is None or hashlib.sha256(content).hexdigest() != expected["sha256"]:
+                return file
+        return ""
 
     def delete(self) -> Iterator[str]:
         """Delete the folder if we made it; says in lines what was done or left alone."""
@@ -67,10 +108,12 @@ class Folder:
             yield f"{self.path} left alone: it was there before us"
 
 
-def of(settings: Settings) -> Folder:
+@lru_cache
+def of(settings: Settings) -> Bucket:
     """The environment's bucket."""
-    if settings.storage.kind != "folder":
-        raise PipelineError(
-            f"environment {settings.environment} keeps its models in {settings.bucket}, not in a folder"
-        )
+    return Folder(Path(settings.bucket)) if settings.storage.kind == "folder" else CloudBucket(settings)
+
+
+def folder(settings: Settings) -> Folder:
+    """The environment's bucket where it is a folder on this machine."""
     return Folder(Path(settings.bucket))

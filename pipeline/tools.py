@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.commands import Command, Steps
-from pipeline.settings import Settings
+from pipeline.settings import MANAGED_BY, Settings
 
 APIS = {
     "artifactregistry": "artifactregistry/", "cloudbilling": "cloudbilling/", "cloudbuild": "cloudbuild/",
@@ -78,3 +78,8 @@ def login(settings: Settings) -> Steps:
     theirs = "" if settings.host else os.environ.get("CLOUDSDK_CONFIG", "")
     argv = ("sh", "-c", LINK_LOGIN, str(settings.build / "gcloud"), theirs)
     yield Command(argv, "give gcloud a configuration of its own", kind="ask", timeout=20)
+
+
+def labels(settings: Settings) -> dict[str, str]:
+    """What everything of an environment bears in Google Cloud; keys there hold no dots and no slashes."""
+    return {"managed-by": MANAGED_BY, "part-of": settings.name, "environment": settings.environment}

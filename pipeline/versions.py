@@ -57,7 +57,7 @@ def listed(settings: Settings) -> list[Version]:
     bucket = storage.of(settings)
     whole = [tag for tag in bucket.folders("export") if tag.isdigit() and not damage(settings, tag)]
     cards = {tag: json.loads(bucket.read(f"export/{tag}/model_card.json") or "") for tag in whole}
-    found = [Version(tag, card, bucket.size(f"export/{tag}")) for tag, card in cards.items()]
+    found = [Version(tag, card, sum(bucket.sizes(f"export/{tag}").values())) for tag, card in cards.items()]
     return sorted(found, key=lambda version: int(version.tag), reverse=True)
 
 
@@ -66,13 +66,10 @@ def damage(settings: Settings, tag: str) -> str:
     bucket = storage.of(settings)
     try:
         files = json.loads(bucket.read(f"export/{tag}/checksums.json") or "")["files"]
-        for name, expected in files.items():
-            content = bucket.read_bytes(f"export/{tag}/{name}")
-            if content is None or hashlib.sha256(content).hexdigest() != expected["sha256"]:
-                return str(name)
+        broken = bucket.damaged(f"export/{tag}", files)
     except (ValueError, TypeError, KeyError, AttributeError):
         return "checksums.json"
-    return "" if {"saved_model.pb", "model_card.json"} <= files.keys() else "checksums.json"
+    return broken or ("" if {"saved_model.pb", "model_card.json"} <= files.keys() else "checksums.json")
 
 
 def newest(settings: Settings) -> Version | None:
@@ -82,7 +79,7 @@ def newest(settings: Settings) -> Version | None:
 def inputs(settings: Settings) -> dict[str, str]:
     """All that a version follows from, by name: equal inputs make an equal version."""
     shaping = {f"training.{name}": str(getattr(settings.training, name)) for name in SHAPING}
-    given = {"trainer code": images.tag("train"), "data.dataset": settings.data.dataset, **shaping}
+    given = {"trainer code": images.tag(settings, "train"), "data.dataset": settings.data.dataset, **shaping}
     place = os.environ.get("MNIST_DIR")
     if place and settings.cluster.kind == "local" and settings.data.dataset != "digits":
         given["MNIST_DIR"] = data_hash(Path(place))

@@ -217,7 +217,7 @@ def leftovers(settings: Settings, keep_models: bool) -> list[str]:
     from pipeline import storage
 
     running = [f"process {process.pid} ({process.name()})" for process in marked(settings.build)]
-    bucket = storage.of(settings)
+    bucket = storage.folder(settings)
     spared = bucket.path if keep_models or not bucket.ours() else None
     files = [path for path in settings.build.rglob("*") if path.is_file()]
     if spared is None and not bucket.path.is_relative_to(settings.build):

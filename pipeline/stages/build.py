@@ -24,7 +24,7 @@ def up(settings: Settings, check: bool = False) -> Steps:
             lambda show: shutil.rmtree(trial_folder(settings), ignore_errors=True),
         )
         yield trial(settings)
-    yield Result(", ".join(f"{name}:{images.tag(name)}" for name in images.IMAGES))
+    yield Result(", ".join(f"{name}:{images.tag(settings, name)}" for name in images.IMAGES))
 
 
 def trial_folder(settings: Settings) -> Path:
