@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 READS = ("GET", "HEAD", "OPTIONS")
+ASKING = (":getIamPolicy", ":testIamPermissions", "/wait")
+"""Ends of paths at which Google's APIs take a POST, and change nothing."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Request:
     @property
     def writes(self) -> bool:
         """Whether it would change something; a dry run on the server does not."""
-        return self.method not in READS and "dryRun" not in self.query
+        return self.method not in READS and "dryRun" not in self.query and not self.path.endswith(ASKING)
 
 
 @dataclass

@@ -1,0 +1,54 @@
+"""Service Usage: which APIs the project has enabled."""
+
+from __future__ import annotations
+
+from fakes.google.base import NUMBER, Api, Json, ask, start
+from fakes.state import Request, State
+
+api = Api("serviceusage")
+handle = api.handle
+
+AT_FIRST = (
+    "bigquery.googleapis.com", "cloudapis.googleapis.com", "logging.googleapis.com", "monitoring.googleapis.com",
+    "servicemanagement.googleapis.com", "serviceusage.googleapis.com", "storage-api.googleapis.com",
+    "storage-component.googleapis.com",
+)  # fmt: skip
+"""Enabled in a new project."""
+
+
+def service(name: str, enabled: bool) -> Json:
+    return {
+        "name": f"projects/{NUMBER}/services/{name}",
+        "config": {"name": name, "title": name},
+        "state": "ENABLED" if enabled else "DISABLED",
+        "parent": f"projects/{NUMBER}",
+    }
+
+
+@api.on("GET /v1/projects/{project}/services")
+def listed(state: State, request: Request, project: str) -> Json:
+    return {"services": [service(name, True) for name in sorted(state.of("services"))]}
+
+
+@api.on("GET /v1/projects/{project}/services/{name}")
+def described(state: State, request: Request, project: str, name: str) -> Json:
+    return service(name, name in state.of("services"))
+
+
+@api.on("POST /v1/projects/{project}/services/{name}:enable")
+def enable(state: State, request: Request, project: str, name: str) -> Json:
+    state.of("services")[name] = True
+    return start(state, f"operations/acat.p2-{NUMBER}-{name}", response={"service": service(name, True)})
+
+
+@api.on("POST /v1/projects/{project}/services:batchEnable")
+def enable_all(state: State, request: Request, project: str) -> Json:
+    names = request.json["serviceIds"]
+    state.of("services").update(dict.fromkeys(names, True))
+    made = [service(name, True) for name in names]
+    return start(state, f"operations/acat.p2-{NUMBER}-{len(names)}", response={"services": made})
+
+
+@api.on("GET /v1/operations/{name}")
+def operation(state: State, request: Request, name: str) -> Json:
+    return ask(state, f"operations/{name}")
