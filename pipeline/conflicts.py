@@ -6,11 +6,17 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline import names
+from pipeline import endpoint, names
 from pipeline.settings import ROOT, Settings
 
 Conflict = tuple[str, str]
 """The setting to change, by its dotted key, and the sentence about it."""
+
+LONGEST_NAME = 24
+"""A service account's id has at most 30 characters, and the longest of ours is `<name>-nodes`."""
+
+LONGEST_HOST = 63
+"""What Google's managed certificates allow."""
 
 ALIKE = "and on this machine nothing leads from one to the other; give both the same"
 
@@ -21,6 +27,10 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _bucket(settings)
     yield from _address(settings)
     yield from _ports(settings)
+    yield from _cluster(settings)
+    yield from _identity(settings)
+    yield from _page(settings)
+    yield from _notebook(settings)
 
 
 def _zone(settings: Settings) -> Iterator[Conflict]:
@@ -31,7 +41,9 @@ def _zone(settings: Settings) -> Iterator[Conflict]:
 
 def _bucket(settings: Settings) -> Iterator[Conflict]:
     given = settings.storage.bucket
-    if settings.storage.kind == "gcs":
+    if settings.storage.kind == "folder" and settings.cluster.kind != "local":
+        yield "storage.kind", "a pod cannot reach a folder of this machine; write gcs"
+    elif settings.storage.kind == "gcs":
         name = settings.bucket.removeprefix("gs://")
         made = "" if given else " (made from gcp.project and name; write another)"
         yield from _broken(names.bucket_name, "storage.bucket", given or name, made)
@@ -70,6 +82,54 @@ def _ports(settings: Settings) -> Iterator[Conflict]:
         if port in seen:
             yield key, f"{port} is {seen[port]} already; two servers cannot share a port"
         seen.setdefault(port, key)
+
+
+def _cluster(settings: Settings) -> Iterator[Conflict]:
+    cluster = settings.cluster
+    if cluster.kind == "existing" and cluster.context is None:
+        yield "cluster.context", "an existing cluster is known by its context; `kubectl config get-contexts` lists them"
+    if cluster.kind != "existing" and cluster.context is not None:
+        yield "cluster.context", f'{cluster.kind} makes its own; leave it null, or write cluster.kind "existing"'
+    if cluster.nodes > cluster.max_nodes:
+        yield "cluster.nodes", f"{cluster.nodes} are more than cluster.max_nodes {cluster.max_nodes}"
+    if cluster.kind == "local" and settings.host is not None:
+        yield "host", "the local environment runs on this machine; leave it null, or log in there and run it there"
+    if cluster.kind == "local" and settings.training.gpus is not None:
+        yield "training.gpus", "a training on this machine uses its processors only; leave it null"
+
+
+def _identity(settings: Settings) -> Iterator[Conflict]:
+    kind, length = settings.cluster.kind, len(settings.name)
+    if kind == "gke" and length > LONGEST_NAME:
+        yield "name", f'has {length} characters; {LONGEST_NAME} at most leave room for "-nodes" in an account\'s id'
+    if kind == "existing" and settings.identity == "workload-identity":
+        yield "identity", "only GKE has Workload Identity; write key-secret for an existing cluster"
+
+
+def _page(settings: Settings) -> Iterator[Conflict]:
+    page, iap = settings.web_ui, settings.iap
+    if page.source_ranges and page.service_type != "LoadBalancer":
+        yield "web_ui.source_ranges", "only a LoadBalancer looks where people come from; write web_ui.service_type too"
+    if not iap.enabled:
+        return
+    if settings.cluster.kind != "gke":
+        yield (
+            "iap.enabled",
+            f"only GKE has Google's login before its pages, and cluster.kind is {settings.cluster.kind}",
+        )
+    if not iap.members:
+        yield "iap.members", "nobody could enter; name somebody, such as user:ann@example.org"
+    if page.service_type == "LoadBalancer":
+        yield "web_ui.service_type", "a LoadBalancer would lead past the login of iap.enabled; write ClusterIP"
+    host = endpoint.host(settings)
+    if len(host) > LONGEST_HOST:
+        yield "name", f"makes the page {host}, {len(host)} characters; a certificate is for {LONGEST_HOST} at most"
+
+
+def _notebook(settings: Settings) -> Iterator[Conflict]:
+    bind = settings.notebook.bind
+    if bind not in ("127.0.0.1", "localhost"):
+        yield "notebook.bind", f'"{bind}" lets the whole cluster into a notebook without a password; write 127.0.0.1'
 
 
 def _broken(rule: Callable[[str], str], key: str, text: str, addition: str = "") -> Iterator[Conflict]:

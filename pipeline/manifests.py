@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
 import yaml
 
-from pipeline import images
+from pipeline import endpoint, images, placement, tools
 from pipeline.errors import PipelineError
-from pipeline.settings import ROOT, Settings
+from pipeline.settings import MANAGED_BY, ROOT, Settings
 
 TEMPLATES = ROOT / "templates"
 
-COMPONENTS = ("train", "serving", "service", "web-ui", "tensorboard")
+COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", "web-ui", "iap", "tensorboard",
+              "notebook")  # fmt: skip
 """Every template, in the order in which the stages apply them."""
 
-MANAGED_BY = "kubeflow-mnist-pipeline"
+LOCAL = ("train", "serving", "service", "web-ui", "tensorboard")
+"""What this machine can run: it has no accounts, no load balancer, and nobody else to be told from."""
 
 Manifest = dict[str, Any]
 
@@ -44,16 +47,31 @@ class Plain(yaml.SafeDumper):
 Plain.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
-def context(settings: Settings, tag: str) -> dict[str, Any]:
+def components(settings: Settings) -> tuple[str, ...]:
+    """Those of COMPONENTS that the environment has."""
+    if settings.cluster.kind == "local":
+        return LOCAL
+    return tuple(name for name in COMPONENTS if name != "iap" or settings.iap.enabled)
+
+
+def context(settings: Settings, tag: str, digests: Mapping[str, str]) -> dict[str, Any]:
     """What a template may name: the settings' sections and what follows from them."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    references = {name: images.reference(settings, name) for name in images.IMAGES}
-    derived = {"bucket": settings.bucket, "data_directory": settings.data_directory, "images": references}
-    return {**values, **derived, "tag": tag}
+    derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "location")}
+    public = {"public_host": endpoint.host(settings), "public_address_name": endpoint.address_name(settings)}
+    used = {name: image(settings, name, digests) for name in images.IMAGES}
+    return {**values, **derived, **public, "images": used, "tag": tag}
 
 
-def render(settings: Settings, component: str, tag: str) -> list[Manifest]:
+def image(settings: Settings, name: str, digests: Mapping[str, str]) -> str:
+    """An image of ours by its digest where that is known, else by its tag."""
+    return f"{settings.registry}/{name}@{digests[name]}" if name in digests else images.reference(settings, name)
+
+
+def render(settings: Settings, component: str, tag: str, digests: Mapping[str, str] | None = None) -> list[Manifest]:
     """One component's manifests for an environment and a version tag.
+
+    `digests` pins images of ours by name, as in `{"train": "sha256:…"}`: a tag can be moved, a digest cannot.
 
     Raises PipelineError naming the template's file and line for an undefined variable, a syntax error, or output
     that is not a list of Kubernetes objects.
@@ -65,13 +83,16 @@ def render(settings: Settings, component: str, tag: str) -> list[Manifest]:
     )  # fmt: skip
     loader.filters["tojson"] = quoted
     try:
-        text = loader.get_template(name).render(context(settings, tag))
+        text = loader.get_template(name).render(context(settings, tag, digests or {}))
     except jinja2.TemplateSyntaxError as error:
         raise PipelineError(f"templates/{name}:{error.lineno}: {error.message}") from None
     except jinja2.UndefinedError as error:
         line = line_in(error, name)
         raise PipelineError(f"templates/{name}:{line}: {error.message}; every name must be a setting") from None
-    return [label(document, settings, component) for document in hashed(parse(text, name))]
+    documents = hashed(parse(text, name))
+    for template in (template for document in documents for template in pod_templates(document)):
+        placement.placed(template, settings, component)
+    return [label(document, settings, component) for document in documents]
 
 
 def hashed(documents: list[Manifest]) -> list[Manifest]:
@@ -140,12 +161,28 @@ def label(manifest: Manifest, settings: Settings, component: str) -> Manifest:
 
 
 def pod_templates(manifest: Manifest) -> list[Manifest]:
-    """The pod templates inside a Deployment or a TFJob."""
+    """The pod templates inside a Deployment, a Job or a TFJob."""
     if manifest["kind"] == "TFJob":
         return [replica["template"] for replica in manifest["spec"]["tfReplicaSpecs"].values()]
-    return [manifest["spec"]["template"]] if manifest["kind"] == "Deployment" else []
+    return [manifest["spec"]["template"]] if manifest["kind"] in ("Deployment", "Job") else []
 
 
 def dump(documents: list[Manifest]) -> str:
     """The documents as YAML text that PyYAML, kubectl and a reader take for the same."""
     return yaml.dump_all(documents, Dumper=Plain, sort_keys=False, width=10_000, explicit_start=True)
+
+
+def endpoint_description(settings: Settings, address: str) -> str:
+    """What Cloud Endpoints is told: that our host leads to this address. It has no labels: they stand in its text."""
+    document = {
+        "swagger": "2.0",
+        "info": {
+            "title": f"The web UI of {settings.name}",
+            "description": " ".join(f"{key}={value}" for key, value in tools.labels(settings).items()),
+            "version": "1",
+        },
+        "host": endpoint.host(settings),
+        "x-google-endpoints": [{"name": endpoint.host(settings), "target": address}],
+        "paths": {},
+    }
+    return yaml.dump(document, Dumper=Plain, sort_keys=False, width=10_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ import kubernetes_validate
 KUBERNETES = "1.34"
 """The release whose schemas count: what GKE's regular channel runs."""
 
-TFJOB = json.loads((Path(__file__).parent / "tfjob-v1.schema.json").read_text())
+OWN = {
+    kind: json.loads((Path(__file__).parent / f"{kind.lower()}-v1.schema.json").read_text())
+    for kind in ("TFJob", "BackendConfig", "ManagedCertificate")
+}
+"""Schemas of kinds that are not Kubernetes' own."""
+
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+QUANTITY = re.compile(r"[0-9]+(\.[0-9]{1,3})?(m|[kMGT]|[KMGT]i)?")
+PROBES = {"startupProbe", "readinessProbe", "livenessProbe"}
 
 VOLUMES = {
     "configMap",
@@ -30,9 +40,9 @@ def check_schema(document: dict[str, Any]) -> None:
     """AssertionError unless the document is valid; a kind without a schema is not."""
     where = f"{document['kind']} {document['metadata'].get('name')}"
     try:
-        if document["kind"] == "TFJob":
-            jsonschema.validate(document, TFJOB)
-            for replica in document["spec"]["tfReplicaSpecs"].values():
+        if document["kind"] in OWN:
+            jsonschema.validate(document, OWN[document["kind"]])
+            for replica in document["spec"].get("tfReplicaSpecs", {}).values():
                 kubernetes_validate.validate(as_pod(replica["template"]), KUBERNETES, strict=True)
         else:
             kubernetes_validate.validate(document, KUBERNETES, strict=True)
@@ -40,6 +50,16 @@ def check_schema(document: dict[str, Any]) -> None:
         raise AssertionError(f"no schema for {where}") from None
     except (jsonschema.ValidationError, kubernetes_validate.ValidationError) as error:
         raise AssertionError(f"{where}: {error}") from None
+    # Of this the schemas say nothing:
+    assert NAME.fullmatch(document["metadata"]["name"]), f"{where}: name"
+    for key, value in document["metadata"].get("labels", {}).items():
+        assert LABEL.fullmatch(value), f"{where}: label {key}"
+
+
+def check_probes(document: dict[str, Any]) -> None:
+    """AssertionError unless each container of a Deployment has all three probes."""
+    for container in document["spec"]["template"]["spec"]["containers"]:
+        assert container.keys() >= PROBES, f"{container['name']} lacks {PROBES - container.keys()}"
 
 
 def as_pod(template: dict[str, Any]) -> dict[str, Any]:
@@ -78,5 +98,8 @@ def check_restricted(template: dict[str, Any]) -> None:
         assert {"cpu", "memory"} <= container["resources"]["limits"].keys() & container["resources"][
             "requests"
         ].keys(), "resources"
+        for kind in ("limits", "requests"):
+            quantities = container["resources"][kind].items()
+            assert all(QUANTITY.fullmatch(str(value)) for _, value in quantities), f"{kind} {quantities}"
         assert not container["image"].endswith(":latest"), "latest"
         assert ":" in container["image"].rsplit("/", 1)[-1], "no tag"

@@ -15,12 +15,32 @@ from pipeline import images, manifests
 from pipeline.config import load
 from pipeline.errors import PipelineError
 from pipeline.program import environments
-from pipeline.settings import ROOT, Settings
-from schemas import check_restricted, check_schema  # type: ignore[import-not-found]
+from pipeline.settings import MANAGED_BY, ROOT, Settings
+from schemas import check_probes, check_restricted, check_schema  # type: ignore[import-not-found]
 
 EXPECTED = Path(__file__).parent / "expected"
 TAG = "1763900000"
-EVERY = [(environment, component) for environment in environments() for component in manifests.COMPONENTS]
+EVERY = [
+    (environment, component)
+    for environment in environments()
+    for component in manifests.components(load(environment).settings)
+]
+IAP = ("iap.enabled=true", "iap.members=[user:ann@example.org]")
+EXISTING = ("cluster.kind=existing", "cluster.context=kind-mine", "identity=key-secret")
+VARIANTS = {
+    "as it stands": (),
+    "Autopilot": ("cluster.autopilot=true",),
+    "Spot": ("cluster.spot=true",),
+    "Autopilot on Spot": ("cluster.autopilot=true", "cluster.spot=true"),
+    "GPUs": ("training.gpus=2",),
+    "a key": ("identity=key-secret",),
+    "IAP": IAP,
+    "a load balancer": ("web_ui.service_type=LoadBalancer", "web_ui.source_ranges=[203.0.113.0/24]"),
+    "an existing cluster": EXISTING,
+    "all at once": (*IAP, "cluster.autopilot=true", "cluster.spot=true", "training.gpus=1", "identity=key-secret"),
+}
+"""Settings that shape manifests, by what they are about."""
+DIGESTS = {name: f"sha256:{number * 64}" for number, name in zip("12", images.IMAGES, strict=True)}
 
 
 def rendered(environment: str, component: str, *changes: str) -> list[dict[str, Any]]:
@@ -42,12 +62,36 @@ def test_the_manifest_is_the_expected_file(environment: str, component: str, pyt
     assert told(rendered(environment, component)) == path.read_text()
 
 
-@pytest.mark.parametrize(("environment", "component"), EVERY)
+def test_every_expected_file_belongs_to_an_environment_and_a_component() -> None:
+    files = {(name, path.stem) for name in environments() for path in (EXPECTED / name).glob("*.yaml")}
+    assert files == set(EVERY)
+
+
+@pytest.mark.parametrize("component", manifests.COMPONENTS)
+@pytest.mark.parametrize("environment", environments())
 def test_the_manifest_is_valid_and_its_pods_are_restricted(environment: str, component: str) -> None:
     for document in rendered(environment, component):
         check_schema(document)
         for template in manifests.pod_templates(document):
             check_restricted(template)
+
+
+@pytest.mark.parametrize("component", manifests.COMPONENTS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_way_to_run_it_gives_valid_manifests_and_restricted_pods(variant: str, component: str) -> None:
+    settings = load("staging", VARIANTS[variant]).settings
+    for document in manifests.render(settings, component, TAG, DIGESTS):
+        check_schema(document)
+        assert document["metadata"]["namespace"] == settings.cluster.namespace
+        for template in manifests.pod_templates(document):
+            check_restricted(template)
+
+
+@pytest.mark.parametrize(("environment", "component"), EVERY)
+def test_every_server_has_its_probes(environment: str, component: str) -> None:
+    for document in rendered(environment, component):
+        if document["kind"] == "Deployment":
+            check_probes(document)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +112,28 @@ def test_a_broken_tfjob_is_not_valid(break_it: Any) -> None:
         check_schema(job)
 
 
+@pytest.mark.parametrize(
+    ("number", "break_it"),
+    [
+        (0, lambda config: config["spec"].update(iapp={})),
+        (0, lambda config: config["spec"]["iap"].update(enabled="true")),
+        (0, lambda config: config["spec"]["healthCheck"].update(port="5000")),
+        (0, lambda config: config.update(apiVersion="cloud.google.com/v2")),
+        (1, lambda certificate: certificate["spec"].update(domains=[])),
+        (1, lambda certificate: certificate["spec"].update(domains=["*.example.org"])),
+        (1, lambda certificate: certificate["spec"].update(domains=["a" * 60 + ".org"])),
+        (2, lambda ingress: ingress["spec"]["rules"][0]["http"]["paths"][0].pop("pathType")),
+        (2, lambda ingress: ingress["metadata"].update(name="Web_UI")),
+        (2, lambda ingress: ingress["metadata"]["labels"].update(app="a" * 64)),
+    ],
+)
+def test_a_broken_way_in_is_not_valid(number: int, break_it: Any) -> None:
+    document = rendered("staging", "iap", *IAP)[number]
+    break_it(document)
+    with pytest.raises(AssertionError):
+        check_schema(document)
+
+
 def test_an_unknown_kind_is_not_valid() -> None:
     with pytest.raises(AssertionError, match="no schema"):
         check_schema({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "x"}})
@@ -78,6 +144,23 @@ def test_a_pod_that_may_be_root_is_not_restricted() -> None:
     template = manifests.pod_templates(job)[0]
     template["spec"]["securityContext"]["runAsNonRoot"] = False
     with pytest.raises(AssertionError, match="runAsNonRoot"):
+        check_restricted(template)
+
+
+@pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
+def test_a_server_without_a_probe_is_found(probe: str) -> None:
+    deployment = rendered("staging", "web-ui")[0]
+    del deployment["spec"]["template"]["spec"]["containers"][0][probe]
+    with pytest.raises(AssertionError, match=probe):
+        check_probes(deployment)
+
+
+@pytest.mark.parametrize("image", ["busybox", "busybox:latest", "example.org:5000/busybox"])
+def test_an_image_without_a_version_is_found(image: str) -> None:
+    (job,) = rendered("staging", "preflight")
+    template = manifests.pod_templates(job)[0]
+    template["spec"]["containers"][0]["image"] = image
+    with pytest.raises(AssertionError, match=r"latest|no tag"):
         check_restricted(template)
 
 
@@ -138,7 +221,7 @@ def test_everything_is_labelled_with_its_environment() -> None:
         for document in rendered(environment, component):
             for described in (document, *manifests.pod_templates(document)):
                 assert described["metadata"]["labels"]["pipeline/environment"] == environment
-                assert described["metadata"]["labels"]["app.kubernetes.io/managed-by"] == manifests.MANAGED_BY
+                assert described["metadata"]["labels"]["app.kubernetes.io/managed-by"] == MANAGED_BY
 
 
 def test_an_images_tag_changes_with_its_sources_and_with_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,15 @@
+"""The web UI's place on the internet behind IAP: its host name, and what its address is called."""
+
+from __future__ import annotations
+
+from pipeline.settings import Settings
+
+
+def host(settings: Settings) -> str:
+    """The name that Cloud Endpoints gives the page; Google's own, so that nobody needs a domain."""
+    return f"{settings.name}.endpoints.{settings.gcp.project}.cloud.goog"
+
+
+def address_name(settings: Settings) -> str:
+    """What the global static address is called in Compute Engine."""
+    return f"{settings.name}-ip"
