@@ -109,7 +109,7 @@ def images_of(state: State, location: str, name: str) -> dict[str, Json]:
 
 
 def docker_image(repository: str, image: Json) -> Json:
-    times = {name: image["time"] for name in ("uploadTime", "buildTime", "updateTime")}
+    times = dict.fromkeys(("uploadTime", "buildTime", "updateTime"), image["time"])
     return {"name": f"{repository}/dockerImages/{image['package']}@{image['digest']}", "uri": image["uri"],
             "tags": image["tags"], "imageSizeBytes": "104857600", "mediaType": MEDIA, **times}  # fmt: skip
 

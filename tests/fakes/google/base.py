@@ -21,7 +21,7 @@ NUMBER = "123456789012"
 
 
 @dataclass
-class Refused(Exception):  # noqa: N818 - it is named for what happened
+class Refused(Exception):
     """A request that Google would refuse, in Google's words."""
 
     code: int
@@ -106,7 +106,7 @@ class Api:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not token or token in state.of("expired tokens"):
             raise Refused(401, "UNAUTHENTICATED", self.no_login, reason="authError")
-        if project and project not in (PROJECT, NUMBER):
+        if project and project not in (PROJECT, NUMBER, "-"):
             raise denied(f"Permission denied on resource project {project}.")
         if self.service and self.service not in state.of("services"):
             raise Refused(403, "PERMISSION_DENIED", API_OFF.format(self=self, number=NUMBER), (self.disabled(),))

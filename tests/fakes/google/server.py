@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.parser
 import email.policy
 import http.server
-import json
 import urllib.parse
 from typing import Any
 
