@@ -138,9 +138,15 @@ def test_fault_15_a_zone_outside_its_region_is_refused() -> None:
     config.load("staging", ["gcp.region=europe-west1", "gcp.zone=europe-west1-b"])
 
 
-@pytest.mark.parametrize("setting", ["training.chiefs=2", "training.gpus=0"])
-def test_fault_15_a_second_chief_or_a_gpu_cannot_be_asked_for(setting: str) -> None:
-    assert "unknown setting" in refusal("local", None, setting)
+def test_fault_15_a_second_chief_cannot_be_asked_for() -> None:
+    assert "unknown setting" in refusal("staging", None, "training.chiefs=2")
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "17"])
+def test_fault_15_no_gpu_and_more_than_a_machine_has_are_refused(count: str) -> None:
+    assert refusal("staging", None, f"training.gpus={count}").startswith(
+        f"--set training.gpus={count}: {count} is out of range"
+    )
 
 
 @pytest.mark.parametrize(
