@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline import endpoint, images, placement, tools
+from pipeline import endpoint, images, placement
 from pipeline.errors import PipelineError
 from pipeline.settings import MANAGED_BY, ROOT, Settings
 
@@ -170,19 +170,3 @@ def pod_templates(manifest: Manifest) -> list[Manifest]:
 def dump(documents: list[Manifest]) -> str:
     """The documents as YAML text that PyYAML, kubectl and a reader take for the same."""
     return yaml.dump_all(documents, Dumper=Plain, sort_keys=False, width=10_000, explicit_start=True)
-
-
-def endpoint_description(settings: Settings, address: str) -> str:
-    """What Cloud Endpoints is told: that our host leads to this address. It has no labels: they stand in its text."""
-    document = {
-        "swagger": "2.0",
-        "info": {
-            "title": f"The web UI of {settings.name}",
-            "description": " ".join(f"{key}={value}" for key, value in tools.labels(settings).items()),
-            "version": "1",
-        },
-        "host": endpoint.host(settings),
-        "x-google-endpoints": [{"name": endpoint.host(settings), "target": address}],
-        "paths": {},
-    }
-    return yaml.dump(document, Dumper=Plain, sort_keys=False, width=10_000)
