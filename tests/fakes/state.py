@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 READS = ("GET", "HEAD", "OPTIONS")
+ASKS = re.compile(r"accessreviews$|/portforward$|/proxy/")
+"""Paths of the Kubernetes API where a POST changes nothing."""
 ASKING = (":getIamPolicy", ":testIamPermissions", "/wait")
 """Ends of paths at which Google's APIs take a POST, and change nothing."""
 

@@ -1,0 +1,68 @@
+"""The lives of the cluster's objects, and the steps in which they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fakes.kubernetes import networks, tfjobs, workloads
+from fakes.kubernetes.store import Change
+
+if TYPE_CHECKING:
+    from fakes.kubernetes.cluster import Cluster
+
+Object = dict[str, Any]
+Life = Iterator[None]
+
+LIVES: dict[str, Callable[[Any, Object], Life]] = {
+    "deployments.apps": workloads.deployment, "statefulsets.apps": workloads.stateful_set,
+    "jobs.batch": workloads.job, "pods": workloads.bare_pod, "tfjobs.kubeflow.org": tfjobs.tfjob,
+    "services": networks.service, "ingresses.networking.k8s.io": networks.ingress,
+    "managedcertificates.networking.gke.io": networks.certificate, "persistentvolumeclaims": networks.claim,
+    "customresourcedefinitions.apiextensions.k8s.io": networks.definition,
+}  # fmt: skip
+
+ONCE = ("jobs.batch", "pods", "tfjobs.kubeflow.org")
+"""A change of these does not begin them anew."""
+
+
+class Controllers:
+    """Begins a life when an object comes or its spec changes, and ends it with the object."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.lives: dict[str, Life] = {}
+        self.generations: dict[str, int] = {}
+
+    def heard(self, change: Change) -> None:
+        """Take note of what happened to an object."""
+        uid, resource = change.found["metadata"]["uid"], change.kind.resource
+        if change.what == "DELETED":
+            self.lives.pop(uid, None)
+            return
+        generation = change.found["metadata"].get("generation", 1)
+        if resource not in LIVES or self.generations.get(uid) == generation:
+            return
+        if resource in ONCE and uid in self.generations:
+            return
+        self.generations[uid] = generation
+        self.begin(uid, LIVES[resource](self.cluster, change.found))
+
+    def begin(self, uid: str, life: Life) -> None:
+        self.lives[uid] = life
+        self.step(uid)
+
+    def step(self, uid: str) -> None:
+        life = self.lives.get(uid)
+        if life is None:
+            return
+        try:
+            next(life)
+        except StopIteration:
+            if self.lives.get(uid) is life:
+                del self.lives[uid]
+
+    def tick(self) -> None:
+        """One step for everything that is under way."""
+        for uid in list(self.lives):
+            self.step(uid)
