@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import uuid
@@ -38,7 +39,7 @@ def main(argv: Sequence[str], limit: float = LIMIT) -> int:
                 try:
                     attempt()
                 except TrainerError as error:
-                    raise TrainerError(f"preflight, {name}: {error}{remedy(error, role)}") from error
+                    raise TrainerError(f"preflight, {name}: {reason(error)}{remedy(error, role)}") from error
             say(f"{name}: {time.monotonic() - started:.2f} s")
     except TrainerError as error:
         print(error, file=sys.stderr, flush=True)
@@ -74,17 +75,39 @@ def steps(place: str) -> Iterator[Step]:
     """Everything that a training does to the bucket, on one small object of a name that nobody else has."""
     name = f"preflight-{uuid.uuid4().hex}"
     path, content = files.join(place, name), name.encode()
-    yield "find", BUCKET, lambda: files.names_in(place)
+    yield "find", BUCKET, lambda: find(place)
     yield "write", OBJECTS, lambda: files.write(path, content)
     yield "read", OBJECTS, lambda: expect(files.read(path) == content, f"{path} reads back as something else.")
     yield "list", OBJECTS, lambda: expect(name in files.names_in(place), f"{path} was written and is not listed.")
     yield "delete", OBJECTS, lambda: files.remove(path)
 
 
+def find(place: str) -> None:
+    """Ask for a bucket as a training does when it makes a folder in it; writing a file to its top would not.
+
+    Not by `isdir`, which answers no where the truth is "you may not know".
+    """
+    if not files.is_remote(place):
+        return
+    import tensorflow as tf
+
+    scheme, _, path = place.partition("://")
+    bucket = f"{scheme}://{path.partition('/')[0]}"
+    with files.saying(f"find {bucket}"):
+        tf.io.gfile.stat(bucket)
+
+
 def expect(holds: bool, otherwise: str) -> None:
     """Raise TrainerError unless it holds."""
     if not holds:
         raise TrainerError(otherwise)
+
+
+def reason(error: TrainerError) -> str:
+    """Give what went wrong; where Google answered with a page of JSON, the sentence in it."""
+    text = re.sub(r" with body '.*", ".", str(error))
+    said = re.search(r'"message": ?"([^"]+)"', str(error.__cause__))
+    return f"{text} Google says: {said[1].rstrip('.')}." if said else text
 
 
 def remedy(error: TrainerError, role: str) -> str:
