@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fakes.kubernetes import kinds
-from fakes.kubernetes import refusals as refuse
 from fakes.state import Reply, Request
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def about_server(cluster: Cluster, request: Request) -> Reply | None:
         return Reply.of(kinds.openapi_index(cluster.kinds))
     if found := re.fullmatch(r"/openapi/v3/apis?/(.+)", path):
         return Reply.of(kinds.openapi(cluster.kinds, found[1]))
-    if path == "/openapi/v2":
-        raise refuse.no_such_path()
+    if path == "/openapi/v2":  # a description of nothing is one that Protocol Buffers write with no bytes
+        return Reply(200, b"", {"content-type": "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"})
     if (found := re.fullmatch(r"/apis?/([^/]+(?:/[^/]+)?)", path)) and "/api/v1/" not in path:
         listed = kinds.resource_list(cluster.kinds, found[1])
         return Reply.of(listed) if listed["resources"] else None

@@ -74,7 +74,7 @@ def namespace(found: Object) -> None:
 
 
 def secret(found: Object) -> None:
-    found.setdefault("type", "Opaque")
+    found["type"] = found.get("type") or "Opaque"
     for name, text in found.pop("stringData", {}).items():
         found.setdefault("data", {})[name] = base64.b64encode(text.encode()).decode()
 

@@ -47,7 +47,10 @@ def terminating(kind: Kind, name: str, namespace: str) -> Refused:
 
 
 def invalid(kind: Kind, name: str, field: str, why: str) -> Refused:
-    return Refused(422, "Invalid", f'{kind.qualified} "{name}" is invalid: {field}: {why}', about(kind, name))
+    reason = "FieldValueRequired" if why == "Required value" else "FieldValueInvalid"
+    causes = [{"reason": reason, "message": why, "field": field}]
+    details = {"name": name, "group": kind.group, "kind": kind.kind, "causes": causes}
+    return Refused(422, "Invalid", f'{kind.qualified} "{name}" is invalid: {field}: {why}', details)
 
 
 def strict(kind: Kind, unknown: list[str]) -> Refused:

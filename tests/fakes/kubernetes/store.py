@@ -63,7 +63,9 @@ class Store:
         made = copy.deepcopy(found)
         made["apiVersion"], made["kind"] = kind.api_version, kind.kind
         metadata = made["metadata"]
-        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now(), "generation": 1}
+        metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
+        if "spec" in made:
+            metadata["generation"] = 1
         return self.note("ADDED", kind, made)
 
     def put(self, kind: Kind, found: Object) -> Object:
@@ -72,7 +74,7 @@ class Store:
         if before == found:
             return found
         made = copy.deepcopy(found)
-        if {**before, "status": None, "metadata": None} != {**made, "status": None, "metadata": None}:
+        if before.get("spec") != made.get("spec"):
             made["metadata"]["generation"] = before["metadata"].get("generation", 1) + 1
         return self.note("MODIFIED", kind, made)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fakes.kubernetes import defaults, fields, patches, removal
+from fakes.kubernetes import defaults, fields, patches, removal, wire
 from fakes.kubernetes import refusals as refuse
 from fakes.kubernetes.kinds import Kind
 from fakes.kubernetes.targets import Target, existing
@@ -24,7 +24,7 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 def create(cluster: Cluster, request: Request, target: Target) -> Reply:
-    found = request.json
+    found = wire.decoded(request.body) if wire.PROTOBUF in request.headers.get("content-type", "") else request.json
     metadata = found.setdefault("metadata", {})
     if "name" not in metadata and "generateName" in metadata:
         metadata["name"] = f"{metadata['generateName']}{cluster.store.version:05x}"
@@ -64,7 +64,8 @@ def replace(cluster: Cluster, request: Request, target: Target) -> Reply:
     version = found["metadata"].get("resourceVersion")
     if version and version != current["metadata"]["resourceVersion"]:
         raise refuse.conflict(target.kind, target.name)
-    kept = {name: current["metadata"][name] for name in ("uid", "creationTimestamp", "generation", "resourceVersion")}
+    given = ("uid", "creationTimestamp", "generation", "resourceVersion")
+    kept = {name: current["metadata"][name] for name in given if name in current["metadata"]}
     found["metadata"] |= kept
     if "status" in current:
         found["status"] = current["status"]
@@ -126,5 +127,7 @@ def store(cluster: Cluster, request: Request, kind: Kind, found: Object) -> Obje
             kind, found["metadata"]["name"], f"spec.{fixed}", f"Invalid value: {value}: field is immutable"
         )
     if "dryRun" in request.query:
+        if before and before.get("spec") != found.get("spec"):
+            found["metadata"]["generation"] = before["metadata"]["generation"] + 1
         return found
     return removal.changed(cluster, kind, found)
