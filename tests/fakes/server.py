@@ -106,10 +106,14 @@ class Server:
             send(http_request, Reply.of({"error": {"code": 501, "message": f"no fake of {request}"}}, 501))
             return
         try:
-            send(http_request, answer(self.state, request, self.handles[api]))
+            self.respond(http_request, request)
         except Dropped:
             http_request.close_connection = True
             http_request.connection.shutdown(socket.SHUT_RDWR)
+
+    def respond(self, http_request: http.server.BaseHTTPRequestHandler, request: Request) -> None:
+        """Answer a request whose API is known."""
+        send(http_request, answer(self.state, request, self.handles[request.api]))
 
 
 def body_of(request: http.server.BaseHTTPRequestHandler, headers: dict[str, str]) -> bytes:

@@ -37,7 +37,8 @@ def about_server(cluster: Cluster, request: Request) -> Reply | None:
         listed = kinds.resource_list(cluster.kinds, found[1])
         return Reply.of(listed) if listed["resources"] else None
     if path.startswith("/apis/authorization.k8s.io/") and path.endswith("selfsubjectaccessreviews"):
-        return Reply.of({**request.json, "status": {"allowed": True}}, 201)
+        kind = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1"}
+        return Reply.of({**kind, "spec": {}, "status": {"allowed": True}}, 201)
     return None
 
 
