@@ -2,7 +2,7 @@
 
 invoke all                              everything, on this machine: train, serve, and a page to try it
 invoke train --set training.steps=3000  one stage, with one setting changed
-invoke --env=staging render             the same manifests for another environment
+invoke --env=staging all                the same on GKE; `plan` says first what that would do
 invoke clean                            takes down what was made here, and proves it
 """
 
@@ -63,6 +63,23 @@ def all(c: Context) -> None:
     up(c, *STAGES)
 
 
+@task(positional=["stage"], help={"stage": "Only this: deploy, build, train, serve, ui or tensorboard."})
+def plan(c: Context, stage: str = "") -> None:
+    """Say what would run and why; 0: nothing, 2: something."""
+    from pipeline.running import plan
+    from pipeline.stages import chosen
+
+    plan(c, *chosen(stage))
+
+
+@task
+def doctor(c: Context) -> None:
+    """Check what the environment needs, with a fix for each."""
+    from pipeline.doctor import doctor
+
+    doctor(c)
+
+
 @task
 def status(c: Context) -> None:
     """Show what runs, where, and which versions there are."""
@@ -105,13 +122,17 @@ def models(c: Context, json: bool = False) -> None:
 @task(
     name="open",
     positional=["page"],
-    help={"page": "Which one: ui or tensorboard.", "browser": "Also show it in a browser."},
+    help={
+        "page": "Which one: ui, tensorboard, notebook or dashboard.",
+        "browser": "Also show it in a browser.",
+        "port": "Port on this machine for what is forwarded; 0: a free one.",
+    },
 )
-def open_page(c: Context, page: str = "ui", browser: bool = True) -> None:
+def open_page(c: Context, page: str = "ui", browser: bool = True, port: int = 0) -> None:
     """Print a page's address and show it in a browser."""
-    from pipeline.views import open_page
+    from pipeline.pages import open_page
 
-    open_page(c, page, browser)
+    open_page(c, page, browser, port)
 
 
 @task
@@ -122,10 +143,26 @@ def tensorboard(c: Context) -> None:
     up(c, "tensorboard")
 
 
+@task
+def notebook(c: Context) -> None:
+    """Open a notebook server on the cluster."""
+    from pipeline.pages import notebook
+
+    notebook(c)
+
+
+@task
+def dashboard(c: Context) -> None:
+    """Open Kubeflow's dashboard and list the console's pages."""
+    from pipeline.pages import open_page
+
+    open_page(c, "dashboard")
+
+
 @task(
     positional=["component"],
     help={
-        "component": "Only this: train, serving, service, web-ui or tensorboard.",
+        "component": "Only this: train, serving, service, web-ui, tensorboard, ….",
         "tag": "Version tag to render with; now if left out.",
     },
 )
@@ -151,12 +188,18 @@ def config(c: Context, component: str = "", diff: str = "") -> None:
     say("\n".join(lines(c, component, diff)))
 
 
-@task(help={"keep-models": "Keep the bucket with its versions and checkpoints."})
-def clean(c: Context, keep_models: bool = False) -> None:
+@task(
+    help={
+        "keep-models": "Keep the bucket with its versions and checkpoints.",
+        "yes": "Do not ask.",
+        "yes-i-mean": "The environment's name: what a protected one wants.",
+    }
+)
+def clean(c: Context, keep_models: bool = False, yes: bool = False, yes_i_mean: str = "") -> None:
     """Take down all that was made here, and prove it."""
     from pipeline.running import down
 
-    down(c, keep_models)
+    down(c, keep_models, yes, yes_i_mean)
 
 
 @task(

@@ -97,6 +97,24 @@ def predict(grpc_address: str, model: str, given: list[bytes], deadline: float =
     return read(answer, (time.perf_counter() - began) * 1000)
 
 
+def healthy(grpc_address: str) -> None:
+    """Ask the server's gRPC health service; RunFailed where it is not SERVING.
+
+    The protocol: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+    """
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    with grpc.insecure_channel(grpc_address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+        except grpc.RpcError as error:
+            raise RunFailed(f"{grpc_address} answered {error.code().name}: {error.details()}") from None
+    if reply.status != health_pb2.HealthCheckResponse.SERVING:
+        state = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+        raise RunFailed(f"the model server at {grpc_address} says that it is {state}")
+
+
 def messages() -> tuple[Any, Any]:
     """An empty PredictRequest, and the PredictResponse class."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory

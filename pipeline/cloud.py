@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from pipeline import storage
+from pipeline import endpoint, storage
 from pipeline.cloudstorage import ROLES, CloudBucket
-from pipeline.commands import Call, Command, Probe
+from pipeline.commands import Asking, Call, Command, Probe, Steps, Unchanged
+from pipeline.config import require_project
 from pipeline.errors import PipelineError
 from pipeline.execution import Say
 from pipeline.resources import Change, Resource
 from pipeline.settings import Settings
-from pipeline.tools import gcloud, labels
+from pipeline.tools import gcloud, labels, login
 
 ABSENT = (
     r"code=404|NOT_FOUND|[Nn]ot found|was not found|does not exist|Unknown service account"
@@ -236,11 +239,13 @@ def where(settings: Settings) -> str:
     return f"--location={settings.location}"
 
 
-def look_for_cluster(settings: Settings) -> Command:
-    return ask(
+def look_for_cluster(settings: Settings, waiting: bool = False) -> Command:
+    """Asks for the cluster that is to be there by now; `waiting` for it is nothing that `plan` does."""
+    asking = ask(
         settings, "container", "clusters", "describe", settings.name, where(settings),
         doing=f"look for the cluster {settings.name}", needs=("cluster",), unasked={"status": "RUNNING"},
     )  # fmt: skip
+    return replace(asking, kind="wait", quiet=True) if waiting else asking
 
 
 def cluster(settings: Settings) -> Resource:
@@ -252,14 +257,14 @@ def cluster(settings: Settings) -> Resource:
         ask(settings, *name, "describe", settings.name, where(settings), doing=f"look for {what}"),
         (
             change(
-                settings, *name, *cluster_words(settings), where(settings), f"--service-account={email(settings, 'nodes')}",
-                "--release-channel=regular", f"--labels={cluster_labels(settings)}",
+                settings, *name, *cluster_words(settings), where(settings), "--release-channel=regular",
+                f"--service-account={email(settings, 'nodes')}", f"--labels={cluster_labels(settings)}",
                 doing=f"create {what}: 4 to 15 minutes", makes="cluster", timeout=CREATION,
             ),
         ),
         (
-            undo(settings, *name, "delete", settings.name, where(settings), doing=f"delete {what}: about 5 minutes",
-                 timeout=CREATION),
+            undo(settings, *name, "delete", settings.name, where(settings), doing=f"delete {what}: 5 minutes",
+                 makes="no cluster", timeout=CREATION),
         ),
         lambda found: found.get("resourceLabels"),
         partial(mend_cluster, settings),
@@ -285,11 +290,12 @@ def cluster_words(settings: Settings) -> tuple[str, ...]:
 def mend_cluster(settings: Settings, found: Mapping[str, Any]) -> tuple[Change, ...]:
     """Brings the autoscaler's limit up to date; PipelineError for what GKE cannot change in a cluster."""
     autopilot = bool(found.get("autopilot", {}).get("enabled"))
+    command = f"`invoke --env={settings.environment} clean --keep-models`"
+    instead = f"GKE cannot change that; set it back, or take the cluster down first ({command})"
     if autopilot != settings.cluster.autopilot:
         is_one = "is an Autopilot cluster" if autopilot else "is no Autopilot cluster"
         raise PipelineError(
-            f"the cluster {settings.name} {is_one}, and cluster.autopilot is {str(settings.cluster.autopilot).lower()}: "
-            f"set it back, or take the cluster down first (`invoke --env={settings.environment} clean --keep-models`)"
+            f"the cluster {settings.name} {is_one}, and cluster.autopilot is {settings.cluster.autopilot}: {instead}"
         )
     pool = next((one for one in found.get("nodePools", []) if one.get("name") == "default-pool"), None)
     if autopilot or pool is None:
@@ -297,8 +303,8 @@ def mend_cluster(settings: Settings, found: Mapping[str, Any]) -> tuple[Change, 
     has = pool.get("config", {}).get("machineType")
     if has and has != settings.cluster.machine_type:
         raise PipelineError(
-            f"the cluster {settings.name} has {has} nodes, and cluster.machine_type is {settings.cluster.machine_type}: "
-            f"set it back, or take the cluster down first (`invoke --env={settings.environment} clean --keep-models`)"
+            f"the cluster {settings.name} has {has} nodes, and cluster.machine_type is "
+            f"{settings.cluster.machine_type}: {instead}"
         )
     if pool.get("autoscaling", {}).get("maxNodeCount") == settings.cluster.max_nodes:
         return ()
@@ -367,21 +373,53 @@ def addresses(settings: Settings) -> tuple[Resource, ...]:
     return tuple(one(settings) for one in wanted)
 
 
-def host(settings: Settings) -> str:
-    """The page's name on the internet, which Cloud Endpoints gives away for nothing."""
-    return f"{settings.name}.endpoints.{settings.gcp.project}.cloud.goog"
+def reserved(settings: Settings) -> Command:
+    """Asks for the IP address that `iap_address` reserved."""
+    return gcloud(
+        settings, "compute", "addresses", "describe", endpoint.address_name(settings), "--global",
+        "--format=value(address)", doing="look for the reserved address", kind="ask", parse="text",
+        needs=("address ip",), unasked="<address>", timeout=120,
+    )  # fmt: skip
 
 
-def endpoint(settings: Settings) -> Resource:
-    """The DNS name; the title of its description says whose it is."""
-    what, name = f"the DNS name {host(settings)}", host(settings)
+def public_name(settings: Settings, place: str = "") -> Resource:
+    """The page's DNS name, which leads to `place`; the title of its description says whose it is."""
+    name = endpoint.host(settings)
+    what = f"the DNS name {name}"
+    deploy = change(
+        settings, "endpoints", "services", "deploy", str(settings.build / "endpoint.json"), "--force",
+        doing=f"lead {what} to {place}",
+    )  # fmt: skip
     return Resource(
         what,
         ask(settings, "endpoints", "configs", "list", f"--service={name}", doing=f"look for {what}"),
-        (
-            change(settings, "endpoints", "services", "deploy", str(settings.build / "endpoint.json"), "--force",
-                   doing=f"point {what} at its address"),
-        ),
+        (deploy,),
         (undo(settings, "endpoints", "services", "delete", name, doing=f"give up {what}"),),
         lambda found: read(found[0].get("title")),
-    )  # fmt: skip
+        lambda found: () if place in str(found[0].get("endpoints", "")) else (deploy,),
+    )
+
+
+def endpoint_file(settings: Settings, place: str) -> str:
+    """What `public_name` deploys."""
+    return json.dumps(endpoint.description(settings, told(settings), place), indent=1)
+
+
+def started(settings: Settings) -> Asking:
+    """The project's number, once it is known that there is a project, and somebody logged in who may see it."""
+    require_project(settings)
+    yield from login(settings)
+    found = yield project(settings)
+    if found.get("lifecycleState") != "ACTIVE":
+        raise PipelineError(f"project {settings.gcp.project} is {found.get('lifecycleState')}: choose another")
+    return str(found["projectNumber"])
+
+
+def turned_on(settings: Settings) -> Steps:
+    """Turn on the APIs that are off; `clean` leaves them on, for others may use them."""
+    there = set(((yield enabled(settings)) or "").split())
+    missing = tuple(name for name in apis(settings) if name not in there)
+    if missing:
+        yield enable(settings, missing)
+    else:
+        yield Unchanged(f"{len(apis(settings))} APIs are on")

@@ -20,12 +20,12 @@ class Command:
     doing: str
     timeout: float = 600.0
     """Seconds after which the whole process group is ended."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
     cwd: Path | None = None
     parse: Literal["json", "text"] | None = None
     """`json`: the answer is the parsed stdout; `text`: stdout without the white space around it."""
     kind: Literal["change", "ask", "wait"] = "change"
-    unasked: Any = None
+    unasked: Any = field(default=None, hash=False)
     """The answer where it is not run: in `--dry`, and in `plan` when what it asks about is yet to be made."""
     absent: str = ""
     """Pattern in stderr that means "there is no such thing": the answer is None, not a failure."""
@@ -80,7 +80,7 @@ class Together:
     asks: tuple[Command | Probe, ...]
 
     def __str__(self) -> str:
-        return "\n    ".join(map(str, self.asks))
+        return "\n".join(map(str, self.asks))
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Diff:
+    """How an object in a cluster differs from its manifest; only `plan` shows it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
 class Unchanged:
     """A word instead of a change: what is already as it should be, and by which evidence."""
 
@@ -168,6 +178,9 @@ class Result:
         return f"result: {self.text}"
 
 
-Step = Command | Write | Upload | Remove | Probe | Together | Watch | Call | Pause | Note | Unchanged | Result
+Step = Command | Write | Upload | Remove | Probe | Together | Watch | Call | Pause | Note | Diff | Unchanged | Result
 Steps = Generator[Step, Any, None]
 """A stage: it yields steps, and gets back what a Command printed, a Probe answered or a Call returned."""
+
+Asking = Generator[Step, Any, Any]
+"""A part of a stage that comes to an answer: `answer = yield from part(…)`."""

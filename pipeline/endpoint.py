@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.settings import Settings
 
 
@@ -13,3 +15,14 @@ def host(settings: Settings) -> str:
 def address_name(settings: Settings) -> str:
     """What the global static address is called in Compute Engine."""
     return f"{settings.name}-ip"
+
+
+def description(settings: Settings, title: str, place: str) -> dict[str, Any]:
+    """What Cloud Endpoints is told: an OpenAPI 2.0 document whose host leads to an IP address."""
+    return {
+        "swagger": "2.0",
+        "info": {"title": title, "version": "1"},
+        "host": host(settings),
+        "x-google-endpoints": [{"name": host(settings), "target": place}],
+        "paths": {},
+    }

@@ -16,6 +16,7 @@ from pipeline import causes
 from pipeline.commands import (
     Call,
     Command,
+    Diff,
     Note,
     Pause,
     Probe,
@@ -79,20 +80,28 @@ def answers(steps: Steps, reply: Callable[[Step], Any]) -> None:
         return
 
 
-def execute(steps: Steps, build: Path, show: Say = say, hands: Hands | None = None) -> Outcome:
+Known = dict[Command, Any]
+"""Answers of this run; a question is not asked twice while nothing has changed."""
+
+
+def execute(
+    steps: Steps, build: Path, show: Say = say, hands: Hands | None = None, known: Known | None = None
+) -> Outcome:
     """Perform the steps in their order; the outcome says what the stage came to."""
     began, changed, words, results = time.monotonic(), False, list[str](), list[str]()
-    hands = hands or Here(build)
+    hands, known = hands or Here(build), {} if known is None else known
 
     def reply(step: Step) -> Any:
         nonlocal changed
-        changed = changed or changes(step)
+        if changes(step):
+            changed = True
+            known.clear()
         if isinstance(step, Unchanged):
             words.append(str(step))
             show(f"    {step}")
         elif isinstance(step, Result):
             results.append(step.text)
-        return perform(step, show, hands)
+        return perform(step, show, hands, known)
 
     answers(steps, reply)
     text = "; ".join(results or words) or "done"
@@ -101,11 +110,11 @@ def execute(steps: Steps, build: Path, show: Say = say, hands: Hands | None = No
     return Outcome(text, changed, time.monotonic() - began)
 
 
-def perform(step: Step, show: Say, hands: Hands) -> Any:
+def perform(step: Step, show: Say, hands: Hands, known: Known) -> Any:
     """Do one step; what it returns goes back into the stage."""
     match step:
         case Command(kind="ask") | Probe() | Together():
-            return asked(step, hands)
+            return asked(step, hands, known)
         case Command():
             if not step.quiet:
                 show(f"    {step.doing}")
@@ -128,14 +137,18 @@ def perform(step: Step, show: Say, hands: Hands) -> Any:
     return None
 
 
-def asked(step: Command | Probe | Together, hands: Hands, made: Container[str] = ()) -> Any:
+def asked(step: Command | Probe | Together, hands: Hands, known: Known, made: Container[str] = ()) -> Any:
     """The answer to a question, or to several at once; `unasked` for one about what is yet to be made."""
     if isinstance(step, Together):
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            return list(threads.map(lambda one: asked(one, hands, made), step.asks))
+            return list(threads.map(lambda one: asked(one, hands, known, made), step.asks))
     if any(thing in made for thing in step.needs):
         return step.unasked
-    return step.ask() if isinstance(step, Probe) else carry_out(step, lambda line: None, hands)
+    if isinstance(step, Probe):
+        return step.ask()
+    if step not in known or step.quiet:
+        known[step] = carry_out(step, lambda line: None, hands)
+    return known[step]
 
 
 def unasked(step: Step) -> Any:
@@ -144,31 +157,39 @@ def unasked(step: Step) -> Any:
 
 
 def rehearse(steps: Steps, show: Say = say) -> list[Step]:
-    """`--dry`: say each step, ask nothing; every answer is the step's `unasked`."""
-    seen = list[Step]()
+    """`--dry`: say each step, ask nothing; every answer is the step's `unasked`.
+
+    A question is said once while nothing changes, as it would be asked once.
+    """
+    seen, known = list[Step](), set[str]()
 
     def reply(step: Step) -> Any:
         seen.append(step)
-        if not isinstance(step, Pause | Note) or (isinstance(step, Note) and step.always):
-            show(f"    {step}")
+        if changes(step):
+            known.clear()
+        heard = isinstance(step, Pause | Diff) or (isinstance(step, Note) and not step.always)
+        for line in () if heard else str(step).splitlines():
+            if line not in known:
+                show(f"    {line.strip()}")
+            known.update([line] if not changes(step) else [])
         return unasked(step)
 
     answers(steps, reply)
     return seen
 
 
-def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say) -> list[Step]:
+def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say, known: Known | None = None) -> list[Step]:
     """`plan`: ask what can be asked now, show what would run and what not, and return what would change.
 
     `made` names what earlier changes of this plan will have made: questions that need it are not asked yet.
     """
-    foreseen = list[Step]()
+    foreseen, known = list[Step](), {} if known is None else known
 
     def reply(step: Step) -> Any:
         answer = unasked(step)
         match step:
             case Command(kind="ask") | Probe() | Together():
-                answer = asked(step, hands, made)
+                answer = asked(step, hands, known, made)
             case Write() if not step.private:
                 hands.write(step.path, step.text, False)  # the rendered manifest, for `kubectl diff`
             case Upload():
@@ -177,6 +198,9 @@ def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say) -> list
                 show(f"  skip  {step.why}")
             case Note() if step.always:
                 show(f"        {step.text}")
+            case Diff():
+                for line in step.text.splitlines():
+                    show(f"        {line}")
         if changes(step):
             foreseen.append(step)
             made.add(getattr(step, "makes", ""))

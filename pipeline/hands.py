@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
@@ -10,7 +12,7 @@ from typing import Protocol, Self
 from pipeline import files
 from pipeline.commands import Command
 from pipeline.errors import UNFIT, PipelineError
-from pipeline.processes import Finished, environment, run
+from pipeline.processes import Finished, end_command, environment, run
 from pipeline.settings import ROOT, Settings
 
 
@@ -19,6 +21,9 @@ class Hands(Protocol):
 
     def run(self, command: Command, on_line: Callable[[str], None] | None) -> Finished:
         """Run to the end; raises PipelineError (exit 3) where the program is missing."""
+
+    def interrupt(self, command: Command) -> None:
+        """End a command that another thread runs; none of that kind is fine."""
 
     def write(self, path: Path, text: str, private: bool) -> bool:
         """Write a file whole; whether it was different before."""
@@ -55,6 +60,9 @@ class Here:
         except FileNotFoundError:
             raise PipelineError(f"{command.argv[0]} is not on this machine's PATH: install it", UNFIT) from None
 
+    def interrupt(self, command: Command) -> None:
+        end_command(self.build, command.argv)
+
     def write(self, path: Path, text: str, private: bool) -> bool:
         return files.write(path, text, private)
 
@@ -82,9 +90,15 @@ class Here:
 
 
 def of(settings: Settings) -> Hands:
-    """The hands of an environment, for a `with` block: a host's connection is closed at its end."""
-    if settings.host is None:
-        return Here(settings.build)
+    """The hands of an environment: on a host always the same ones, so that a run has one connection."""
+    return Here(settings.build) if settings.host is None else over(settings.host, settings.build)
+
+
+@functools.cache
+def over(host: str, build: Path) -> Hands:
+    """The hands on a host; their connection is closed when this program ends, if not before."""
     from pipeline.there import There
 
-    return There(settings.host, settings.build, ROOT)
+    hands = There(host, build, ROOT)
+    atexit.register(hands.drop)
+    return hands

@@ -63,12 +63,12 @@ def reference(settings: Settings, name: str) -> str:
     return f"{name_of(settings, name)}:{tag(settings, name)}"
 
 
-def digest(settings: Settings, name: str) -> Command:
+def digest(settings: Settings, name: str, unasked: str | None = None) -> Command:
     """Asks the registry for the image with our tag; the answer is its `sha256:…`, or None."""
     return gcloud(
         settings, "artifacts", "docker", "images", "describe", reference(settings, name),
         "--format=value(image_summary.digest)", doing=f"look for {reference(settings, name)}", kind="ask", parse="text",
-        unasked=f"<digest of {name}>", absent=r"Image not found|NOT_FOUND|was not found|SERVICE_DISABLED",
+        unasked=unasked, absent=r"Image not found|NOT_FOUND|was not found|SERVICE_DISABLED",
         needs=("registry", f"image {name}"), timeout=120,
     )  # fmt: skip
 

@@ -81,12 +81,12 @@ class Behind:
 
 def run(
     connection: Any, host: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, timeout: float,
-    on_line: Callable[[str], None] | None,
+    on_line: Callable[[str], None] | None, opened: Callable[[Any], None] = lambda channel: None,
 ) -> Finished:  # fmt: skip
     """Run a command on the host to its end, reading both streams in linear time and bounded memory.
 
     However this ends (time-out, Ctrl-C, SIGTERM, an error, a lost connection), its whole group there is ended. An
-    exit code over 128 may be 128 + the signal, as shells have it.
+    exit code over 128 may be 128 + the signal, as shells have it. `opened` gets the channel, for `let_go`.
     """
     import paramiko  # type: ignore[import-untyped]
 
@@ -94,12 +94,14 @@ def run(
     out, err = (Behind(token, Tail(lines)) for lines in (on_line, on_line))
     try:
         with contextlib.closing(connection.create_session()) as channel:
-            channel.exec_command("exec sh -s")
+            channel.exec_command("sh -s")
             try:
+                opened(channel)
                 channel.sendall(script(token, argv, env, cwd).encode())
                 timed_out = not read(channel, out, err, deadline)
             finally:
                 let_go(channel)
+                channel.status_event.wait(GRACE + 3.0)  # until the group has ended
             code = channel.exit_status
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise RunFailed(lost(host, argv, reason(error))) from None
@@ -116,26 +118,24 @@ def run(
 def read(channel: Any, out: Behind, err: Behind, deadline: float) -> bool:
     """Read until both streams have ended; False where the deadline comes first."""
     streams = ((channel.recv_ready, channel.recv, out), (channel.recv_stderr_ready, channel.recv_stderr, err))
-    while True:
+    while time.monotonic() < deadline:
         ended = channel.eof_received or channel.closed  # asked first: what came before the end is then ready
-        for ready, receive, stream in streams:
-            while ready():
-                stream.add(receive(65536))
-        if ended:
+        there = [(receive, stream) for ready, receive, stream in streams if ready()]
+        for receive, stream in there:
+            stream.add(receive(65536))
+        if ended and not there:
             for _, _, stream in streams:
                 stream.add(b"")
             return True
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
-        select.select([channel], [], [], left)
+        if not there:
+            select.select([channel], [], [], max(0.0, deadline - time.monotonic()))
+    return False
 
 
 def let_go(channel: Any) -> None:
-    """End the input of the host's `sh`, which ends the command's group, and wait until it has."""
+    """End the input of the host's `sh`: its leash then ends the command's group."""
     with contextlib.suppress(OSError, EOFError):
         channel.shutdown_write()
-    channel.status_event.wait(GRACE + 3.0)
 
 
 def lost(host: str, argv: Sequence[str], why: str) -> str:

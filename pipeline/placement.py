@@ -45,6 +45,7 @@ def mount_key(pod: Template) -> None:
 
 def ask_for_spot(pod: Template) -> None:
     """Have Autopilot run the pod on Spot machines; on a standard cluster the node pool says so already."""
+    pod["terminationGracePeriodSeconds"] = 25  # what is left between the notice and the end
     pod.setdefault("nodeSelector", {})["cloud.google.com/gke-spot"] = "true"
     pod.setdefault("tolerations", []).append(
         {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}

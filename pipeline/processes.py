@@ -6,10 +6,11 @@ import contextlib
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -170,3 +171,21 @@ def end(processes: Iterable[psutil.Process], grace: float = 10.0) -> int:
             process.kill()
     psutil.wait_procs(there, timeout=2.0)
     return len(there)
+
+
+def end_command(build: Path, argv: Sequence[str]) -> int:
+    """End the processes of a build folder that run this very command; how many there were."""
+    return end([process for process in marked(build) if runs(process, argv)], grace=3.0)
+
+
+def runs(process: psutil.Process, argv: Sequence[str]) -> bool:
+    """Whether a process was started with this argv; a script's stands behind its interpreter."""
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()[-len(argv) + 1 :] == list(argv[1:])
+    return False
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,14 +68,16 @@ def down(settings: Settings, *resources: Resource) -> Generator[Step, Any, list[
 
     What fails does not stop the rest; the return value lists the failures in words.
     """
-    failures = list[str]()
-    for resource in resources:
+    failures, found = list[str](), None
+    with contextlib.suppress(PipelineError):  # then each is asked by itself, so that one failure is one
+        found = yield Together(tuple(resource.look for resource in resources))
+    for at, resource in enumerate(resources):
         try:
-            found = yield resource.look
-            whose = found and owner(settings, resource, found)
+            there = (yield resource.look) if found is None else found[at]
+            whose = there and owner(settings, resource, there)
             if whose:
                 yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)
-            elif found:
+            elif there:
                 yield from resource.undo
         except PipelineError as error:
             failures.append(f"{resource.what}: {error.message}")

@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 
-from pipeline import clusters, hands, lock, program, stages
+from pipeline import clusters, costs, hands, lock, program, stages
+from pipeline.commands import Step
 from pipeline.config import settings_of
-from pipeline.errors import PipelineError
-from pipeline.execution import Outcome, execute, rehearse, say
+from pipeline.errors import FAILED, MISTAKE, PipelineError
+from pipeline.execution import Known, Outcome, execute, foresee, rehearse, say
 from pipeline.processes import unwinding_on_sigterm
 from pipeline.settings import Settings
+from pipeline.toolbox import preconditions
 
 
 @contextlib.contextmanager
@@ -36,17 +41,40 @@ def up(c: Context, *names: str, **options: Any) -> None:
             say(f"==> {name}")
             rehearse(stages.stage(name).up(settings, **options))
         return
-    with alone(settings, " ".join(names)):
-        outcomes = {}
+    with alone(settings, " ".join(names)), hands.of(settings) as on:
+        outcomes, known = dict[str, Outcome](), Known()
+        execute(preconditions(settings), settings.build, hands=on)
         for number, name in enumerate(names):
             say(f"==> {name}")
             try:
-                steps = stages.stage(name).up(settings, **options)
-                outcomes[name] = execute(steps, settings.build, hands=hands.of(settings))
+                outcomes[name] = execute(stages.stage(name).up(settings, **options), settings.build, say, on, known)
             except PipelineError as error:
                 words = (*names[number:], *given(options))
                 raise type_of(error, f"{name}: {error.message}\n  go on with: {command(c, *words)}") from None
         summarise(c, outcomes)
+
+
+def plan(c: Context, *names: str) -> None:
+    """Say what `up` would do and why, and change nothing; exit 2 if something would change."""
+    settings, foreseen = settings_of(c), list[Step]()
+    if c.config.run.dry:
+        up(c, *names)
+        return
+    with alone(settings, "plan"), hands.of(settings) as on:
+        made, known = set[str](), Known()
+        execute(preconditions(settings), settings.build, hands=on)
+        for name in names:
+            say(f"==> {name}")
+            foreseen += foresee(stages.stage(name).up(settings), on, made, say, known)
+    say("")
+    for line in costs.lines(settings):
+        say(line)
+    if not foreseen:
+        say("plan: nothing would change")
+        return
+    many = "1 change" if len(foreseen) == 1 else f"{len(foreseen)} changes"
+    say(f"plan: {many}; `{command(c, *names)}` makes them")
+    raise Exit(code=MISTAKE)
 
 
 def given(options: dict[str, Any]) -> list[str]:
@@ -92,14 +120,50 @@ def summarise(c: Context, outcomes: dict[str, Outcome]) -> None:
     say("\nNext: " + " · ".join(command(c, name) for name in NEXT.get(last, ("status",))))
 
 
-def down(c: Context, keep_models: bool) -> None:
-    """Take the environment down, and print the proof that nothing is left."""
+def down(c: Context, keep_models: bool, yes: bool = False, named: str = "") -> None:
+    """Take the environment down, and print the proof that nothing is left.
+
+    Lists first what goes. Where that is more than this machine's own folder it asks; a protected environment wants its
+    name.
+    """
     settings = settings_of(c)
+    steps = partial(stages.stage("deploy").down, settings, keep_models)
     if c.config.run.dry:
-        rehearse(stages.stage("deploy").down(settings, keep_models))
+        rehearse(steps())
         return
-    with alone(settings, "clean"):
+    permitted(settings, named)
+    with alone(settings, "clean"), hands.of(settings) as on:
         say(f"==> clean {settings.environment}")
-        steps = stages.stage("deploy").down(settings, keep_models)
-        outcome = execute(steps, settings.build, hands=hands.of(settings))
+        execute(preconditions(settings), settings.build, hands=on)
+        if settings.cluster.kind != "local":
+            say("this would go:")
+            foresee(steps(), on, set())
+            agreed(settings, yes or bool(named))
+        try:
+            outcome = execute(steps(), settings.build, hands=on)
+        except PipelineError as error:
+            raise type_of(error, f"{error.message}\n  go on with: {command(c, 'clean')}") from None
+        on.discard()
     say(f"\nclean       {outcome.seconds:6.1f} s  {outcome.text}")
+
+
+def permitted(settings: Settings, named: str) -> None:
+    """Refuse a protected environment unless its name was typed, and any environment if another's was."""
+    if named and named != settings.environment:
+        raise PipelineError(f"--yes-i-mean={named}: this is environment {settings.environment}; nothing was done")
+    if settings.protected and not named:
+        raise PipelineError(
+            f"environment {settings.environment} is protected; to take it down say so: "
+            f"`invoke --env={settings.environment} clean --yes-i-mean={settings.environment}`"
+        )
+
+
+def agreed(settings: Settings, yes: bool) -> None:
+    """Ask before deleting; without a terminal only --yes is an answer."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise PipelineError("nothing was deleted: this is not a terminal to ask on; add --yes if you mean it")
+    answer = input(f"Take all of that down in environment {settings.environment}? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise PipelineError("nothing was deleted", FAILED)

@@ -1,4 +1,4 @@
-"""A connection to the environment's host: opened as `ssh` does, but unknown machines are refused and nothing is asked."""
+"""A connection to the host: opened as `ssh` opens it, but unknown machines are refused and nothing is asked."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ SECONDS = 15
 
 def by_hand(host: str, program: str = "ssh") -> str:
     """The command to type for `user@machine:port`: `ssh` itself takes the port as an option."""
-    place, _, port = host.partition(":")
-    if program == "ssh-keyscan":
-        place = place.rpartition("@")[2]
+    place, _, port = host.replace("[", "").replace("]", "").partition(":")
     return shlex.join((program, *(("-p", port) if port else ()), place))
 
 
@@ -35,7 +33,7 @@ class Refuse:
     def missing_host_key(self, client: Any, name: str, key: Any) -> None:
         raise PipelineError(
             f"host {self.host}: {name} is not in ~/.ssh/known_hosts; it shows the key {key.fingerprint}; if that is "
-            f"right: {by_hand(self.host, 'ssh-keyscan')} >> ~/.ssh/known_hosts",
+            f"right: {by_hand(name, 'ssh-keyscan')} >> ~/.ssh/known_hosts",
             UNFIT,
         )
 
@@ -87,12 +85,29 @@ def prepared(host: str) -> Any:
 def known(connection: Any, host: str) -> None:
     """Let a connection and its jump hosts trust those machines alone that known_hosts names."""
     files = ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts", *named_files(connection.ssh_config)]
+    entries = [entry for file in files for entry in entries_of(Path(file).expanduser())]
     while not isinstance(connection, str | None):
-        for file in files:
-            with contextlib.suppress(FileNotFoundError):
-                connection.client.load_system_host_keys(str(Path(file).expanduser()))
+        for name, key in entries:
+            connection.client.get_host_keys().add(name, key.get_name(), key)
         connection.client.set_missing_host_key_policy(Refuse(host))
         connection = connection.gateway
+
+
+def entries_of(file: Path) -> Iterator[tuple[str, Any]]:
+    """Each name and key of a file of known machines; paramiko's own reader gives up at a line with a marker."""
+    from paramiko.hostkeys import HostKeyEntry, InvalidHostKey  # type: ignore[import-untyped]
+
+    try:
+        lines = [line.split() for line in file.read_text(errors="replace").splitlines()]
+    except FileNotFoundError:
+        return
+    revoked = {fields[3] for fields in lines if fields[:1] == ["@revoked"] and len(fields) > 3}
+    for fields in lines:
+        if len(fields) < 3 or fields[0].startswith(("#", "@")) or fields[2] in revoked:
+            continue
+        with contextlib.suppress(InvalidHostKey):
+            if entry := HostKeyEntry.from_line(" ".join(fields)):
+                yield from ((name, entry.key) for name in entry.hostnames)
 
 
 def named_files(options: Any) -> list[str]:

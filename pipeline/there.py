@@ -40,6 +40,7 @@ class There:
         self.base = PurePosixPath()
         self.outside: list[Path] = []
         self.made: set[PurePosixPath] = set()
+        self.running: dict[int, Any] = {}
 
     def __enter__(self) -> There:
         return self
@@ -48,7 +49,12 @@ class There:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; the next step opens another."""
+        """Close the connection, unless another thread's command runs over it; the next step opens another."""
+        if not self.running:
+            self.drop()
+
+    def drop(self) -> None:
+        """Let go of the connection, whatever its state."""
         with self.lock:
             if self.connection is not None:
                 self.connection.close()
@@ -60,7 +66,7 @@ class There:
         """The connection, opened where there is none or the last one was lost."""
         with self.lock:
             if self.connection is None or not self.connection.is_connected:
-                self.close()
+                self.drop()
                 self.connection = ssh.connect(self.host)
                 home = leash.run(self.connection, self.host, ("sh", "-c", 'echo "$HOME"'), {}, "/", ssh.SECONDS, None)
                 self.base = PurePosixPath(home.stdout.strip()) / working_folder(self.build, self.root)
@@ -84,11 +90,18 @@ class There:
     def run(self, command: Command, on_line: Callable[[str], None] | None) -> Finished:
         connection = self.connected()
         env = {"PYTHONUNBUFFERED": "1", **command.env, MARK: str(self.build)}
-        return leash.run(
-            connection, self.host, [self.told(word) for word in command.argv],
-            {name: self.told(value) for name, value in env.items()}, str(self.place(command.cwd or self.root)),
-            command.timeout, on_line,
-        )  # fmt: skip
+        try:
+            return leash.run(
+                connection, self.host, [self.told(word) for word in command.argv],
+                {name: self.told(value) for name, value in env.items()}, str(self.place(command.cwd or self.root)),
+                command.timeout, on_line, lambda channel: self.running.update({id(command): channel}),
+            )  # fmt: skip
+        finally:
+            self.running.pop(id(command), None)
+
+    def interrupt(self, command: Command) -> None:
+        if channel := self.running.get(id(command)):
+            leash.let_go(channel)
 
     def write(self, path: Path, text: str, private: bool) -> bool:
         self.connected()
@@ -185,6 +198,11 @@ find {shlex.quote(str(target))} -type f -perm -100"""
 
         try:
             yield self.connection.sftp()
+        except paramiko.SFTPError:  # what a login prints comes between SFTP's packets
+            raise RunFailed(
+                f"host {self.host}: SFTP does not work: is it on there, and does ~/.bashrc print something? "
+                f"Try: {ssh.by_hand(self.host, 'sftp').replace(' -p ', ' -P ')}"
+            ) from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise RunFailed(f"host {self.host}: could not keep {path.name} there: {ssh.reason(error)}") from None
 

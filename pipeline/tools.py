@@ -15,10 +15,11 @@ APIS = {
 }  # fmt: skip
 """Google's APIs that gcloud calls for us, and their places below `gcp.api_address`."""
 
-LINK_LOGIN = """mkdir -p "$0"
-for part in access_tokens.db active_config application_default_credentials.json configurations credentials.db \
-    default_configs.db legacy_credentials
-do ln -sfn "${1:-$HOME/.config/gcloud}/$part" "$0/$part"; done"""
+LINK_LOGIN = (
+    'mkdir -p "$0" && for part in access_tokens.db active_config application_default_credentials.json configurations '
+    "credentials.db default_configs.db legacy_credentials; "
+    'do ln -sfn "${1:-$HOME/.config/gcloud}/$part" "$0/$part"; done'
+)
 """Login and proxy of the user's gcloud, under a configuration folder of our own: what gcloud notes down goes there."""
 
 
@@ -60,9 +61,9 @@ def kubectl(
 ) -> Command:
     """A kubectl command on the environment's cluster and namespace; `limit` bounds each request (0: none)."""
     place = (f"--kubeconfig={kubeconfig(settings)}", f"--context={context(settings)}",
-             f"--namespace={namespace or settings.cluster.namespace}", f"--request-timeout={limit}")  # fmt: skip
-    env = {**gcloud_environment(settings), "HOME": str(settings.build / "home")}
-    return Command(("kubectl", *words, *place), doing, env=env, **how)
+             f"--namespace={namespace or settings.cluster.namespace}", f"--request-timeout={limit}",
+             f"--cache-dir={settings.build / 'kubectl-cache'}")  # fmt: skip
+    return Command(("kubectl", *words, *place), doing, env=gcloud_environment(settings), **how)
 
 
 def docker(settings: Settings, *words: str, doing: str, **how: Any) -> Command:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-import webbrowser
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from invoke.context import Context
 
-from pipeline import client, clusters, lock, manifests, storage, versions
+from pipeline import client, clusters, hands, lock, manifests, storage, versions
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError
-from pipeline.execution import say
+from pipeline.execution import execute, say
 from pipeline.files import write
 from pipeline.listing import table
 from pipeline.settings import Settings
-
-PAGES = {"ui": "web-ui", "tensorboard": "tensorboard"}
-"""What `open` can show: the task that starts it, and its Service."""
 
 SHADES = " .:-=+*#%@"
 
@@ -29,13 +28,21 @@ def show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         say(line)
 
 
+def attached(c: Context) -> Settings:
+    """The environment's settings, once its cluster is known to be its own and can be asked."""
+    settings = settings_of(c)
+    with hands.of(settings) as on:
+        execute(clusters.of(settings).guard(settings), settings.build, lambda line: None, on)
+    return settings
+
+
 def status(c: Context) -> None:
     """What runs in the environment, which versions are there, and which the server has."""
-    settings = settings_of(c)
+    settings = attached(c)
     rows = clusters.of(settings).status(settings)
     say(f"environment {settings.environment}, bucket {settings.bucket}")
     if rows:
-        show(("component", "state", "process", "up", "address"), rows)
+        show(("component", "state", "runs as", "up", "address"), rows)
     else:
         say("nothing runs: `invoke all` starts everything")
     there = versions.listed(settings)
@@ -47,18 +54,20 @@ def status(c: Context) -> None:
 def served_by(settings: Settings) -> dict[str, str]:
     """The server's versions and states; empty where no server answers."""
     try:
-        return client.versions(endpoint(settings, "http-tf-serving"), settings.serving.model_name)
+        with reach(settings, "http-tf-serving") as way:
+            return client.versions(way.address, settings.serving.model_name)
     except PipelineError:
         return {}
 
 
-def endpoint(settings: Settings, port: str) -> str:
-    return clusters.of(settings).address(settings, f"{settings.serving.model_name}-service", port)
+def reach(settings: Settings, port: str) -> AbstractContextManager[Any]:
+    """Inside, a port of the model server is at the `address` of what this gives."""
+    return clusters.of(settings).reach(settings, f"{settings.serving.model_name}-service", port)
 
 
 def models(c: Context, as_json: bool = False) -> None:
     """The versions in the bucket with what they reached, newest first."""
-    settings = settings_of(c)
+    settings = attached(c)
     there, served = versions.listed(settings), served_by(settings)
     if as_json:
         say(json.dumps([{**one.card, "size": one.size, "served": served.get(one.tag)} for one in there], indent=1))
@@ -84,7 +93,7 @@ def row(version: versions.Version, served: dict[str, str]) -> tuple[str, ...]:
 
 def predict(c: Context, count: int = 10) -> None:
     """Send test images through gRPC, print the first as text and what the server saw in each."""
-    settings = settings_of(c)
+    settings = attached(c)
     newest = versions.newest(settings)
     packed = newest and storage.of(settings).read_bytes(f"export/{newest.tag}/assets.extra/test_images.zip")
     if not packed:
@@ -92,9 +101,8 @@ def predict(c: Context, count: int = 10) -> None:
     if not 1 <= count <= 500:
         raise PipelineError(f"--count={count}: a version carries 500 test images; ask for 1 to 500")
     chosen = client.images(packed, count)
-    answers = client.predict(
-        endpoint(settings, "grpc-tf-serving"), settings.serving.model_name, [one for one, _ in chosen]
-    )
+    with reach(settings, "grpc-tf-serving") as way:
+        answers = client.predict(way.address, settings.serving.model_name, [one for one, _ in chosen])
     drawing(chosen[0][0])
     right = [truth == digit for (_, truth), digit in zip(chosen, answers.digits, strict=True)]
     rows = zip(chosen, answers.digits, answers.probabilities, right, strict=True)
@@ -113,51 +121,20 @@ def drawing(image: bytes) -> None:
             say(line)
 
 
-def open_page(c: Context, page: str = "ui", browser: bool = True) -> None:
-    """Print a page's address, and show it in a browser where there is one."""
-    settings = settings_of(c)
-    if page not in PAGES:
-        raise PipelineError(f'there is no page "{page}": known are {", ".join(PAGES)}')
-    try:
-        url = f"http://{clusters.of(settings).address(settings, PAGES[page], '')}"
-    except PipelineError:
-        raise PipelineError(f"{page} is not up in {settings.environment}: `invoke {page}` starts it") from None
-    say(url)
-    if browser:
-        try:
-            webbrowser.get().open(url)
-        except webbrowser.Error:
-            say("no browser was found here: open that address yourself")
-
-
 def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = False) -> None:
     """Print the end of a component's log; `train` is the newest job's."""
-    settings = settings_of(c)
     if lines < 1:
         raise PipelineError(f"--lines={lines}: ask for 1 or more")
-    name = named_log(settings, component)
-    try:
-        for line in clusters.of(settings).logs(settings, name, lines, follow):
-            say(line)
-    except BrokenPipeError:
-        return
-
-
-def named_log(settings: Settings, component: str) -> str:
-    """A component's log by the name it has in the cluster."""
-    if component == "train":
-        jobs = sorted((settings.build / "logs").glob("train-*-chief-0.log"))
-        if not jobs:
-            raise PipelineError("no training has run here: `invoke train` starts one")
-        return jobs[-1].stem
-    names = {
-        "serving": f"{settings.serving.model_name}-serving",
-        "ui": "web-ui",
-        "tensorboard": "tensorboard",
-    }
-    if component not in names:
+    names = {"serving": "{model}-serving", "ui": "web-ui", "tensorboard": "tensorboard", "notebook": "notebook"}
+    if component != "train" and component not in names:
         raise PipelineError(f'there is no component "{component}": known are train, {", ".join(names)}')
-    return names[component]
+    settings = attached(c)
+    if component == "train":
+        name = clusters.of(settings).newest_job(settings)
+    else:
+        name = names[component].format(model=settings.serving.model_name)
+    with contextlib.suppress(BrokenPipeError):
+        clusters.of(settings).logs(settings, name, lines, follow, say)
 
 
 def render(c: Context, component: str = "", tag: str = "") -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
 from pipeline.commands import Steps
-from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
 CLUSTERS = {
@@ -20,22 +21,21 @@ class Cluster(Protocol):
     """What a stage may ask of a cluster; each module in CLUSTERS has these functions."""
 
     create: Callable[[Settings], Steps]
-    apply: Callable[[Settings, list[dict[str, Any]]], Steps]
+    guard: Callable[[Settings], Steps]
+    """Before anything is applied or deleted: it is the environment's cluster. Nothing to guard on this machine."""
+    apply: Callable[..., Steps]
+    """(settings, component, documents, makes=…, needs=…)"""
     wait: Callable[[Settings, list[dict[str, Any]]], Steps]
     delete: Callable[[Settings, bool], Steps]
-    logs: Callable[[Settings, str, int, bool], Iterator[str]]
+    logs: Callable[[Settings, str, int, bool, Callable[[str], None]], None]
+    newest_job: Callable[[Settings], str]
     address: Callable[[Settings, str, str], str]
+    reach: Callable[..., AbstractContextManager[Any]]
+    """(settings, service, port): inside, the Service's port is at the `address` of what it gives."""
     status: Callable[[Settings], list[tuple[str, ...]]]
     recover: Callable[[Settings], int]
 
 
 def of(settings: Settings) -> Cluster:
     """The module that drives this environment's kind of cluster."""
-    import importlib
-
-    if settings.cluster.kind not in CLUSTERS:
-        raise PipelineError(
-            f'environment {settings.environment} runs on "{settings.cluster.kind}", which the stages cannot drive yet: '
-            f"`invoke --env={settings.environment} render` writes its manifests, and `invoke all` runs them here"
-        )
     return cast(Cluster, importlib.import_module(CLUSTERS[settings.cluster.kind]))

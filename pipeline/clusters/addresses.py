@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pipeline.clusters import pods
 from pipeline.clusters.objects import store
@@ -13,6 +14,13 @@ from pipeline.clusters.supervisor import Supervisor
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
 from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a Service's port is on this machine."""
+
+    address: str
 
 
 def address(settings: Settings, service: str, port_name: str = "") -> str:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.clusters import addresses, jobs, pods
 from pipeline.clusters.addresses import address as address
 from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
-from pipeline.commands import Call, Probe, Result, Steps, Unchanged, Watch
+from pipeline.commands import Call, Probe, Result, Steps, Unchanged, Watch, Write
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import Say
-from pipeline.manifests import Manifest
+from pipeline.manifests import Manifest, dump
 from pipeline.processes import end, marked
 from pipeline.settings import Settings
 
@@ -57,8 +59,14 @@ def make_folders(settings: Settings, show: Say) -> None:
         ) from None
 
 
-def apply(settings: Settings, documents: list[Manifest]) -> Steps:
+def guard(settings: Settings) -> Steps:
+    """This machine is always the right one."""
+    yield from ()
+
+
+def apply(settings: Settings, component: str, documents: list[Manifest], **how: Any) -> Steps:
     """Bring each object to what its manifest says; a TFJob starts when it is waited for."""
+    yield Write(settings.build / f"{component}.yaml", dump(documents))
     for manifest in documents:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         if kind == "Deployment":
@@ -133,22 +141,39 @@ def run_job(settings: Settings, manifest: Manifest, show: Say) -> None:
 
 
 def last_words(settings: Settings, name: str) -> str:
-    return "\n  ".join(list(logs(settings, name, 5, False))) or "it said nothing"
+    lines = list[str]()
+    logs(settings, name, 5, False, lines.append)
+    return "\n  ".join(lines) or "it said nothing"
 
 
-def logs(settings: Settings, name: str, lines: int, follow: bool) -> Iterator[str]:
-    """The last lines of a component's log, then, with `follow`, each new one until Ctrl-C."""
+@contextlib.contextmanager
+def reach(settings: Settings, service: str, port: str, here: int = 0) -> Iterator[addresses.Way]:
+    """A Service's port is on this machine's loopback already."""
+    yield addresses.Way(address(settings, service, port))
+
+
+def logs(settings: Settings, name: str, lines: int, follow: bool, show: Say) -> None:
+    """Show the last lines of a component's log, then, with `follow`, each new one until Ctrl-C."""
     path = settings.build / "logs" / f"{name}.log"
     if not path.exists():
         raise PipelineError(f"no log of {name} is there: {path}")
     with path.open(errors="replace") as file:
-        yield from (line.rstrip("\n") for line in file.readlines()[-lines:])
+        for line in file.readlines()[-lines:]:
+            show(line.rstrip("\n"))
         while follow:
             line = file.readline()
             if line:
-                yield line.rstrip("\n")
+                show(line.rstrip("\n"))
             else:
                 time.sleep(0.2)
+
+
+def newest_job(settings: Settings) -> str:
+    """The log of the newest job's chief, by its name."""
+    jobs = sorted((settings.build / "logs").glob("train-*-chief-0.log"))
+    if not jobs:
+        raise PipelineError("no training has run here: `invoke train` starts one")
+    return jobs[-1].stem
 
 
 def status(settings: Settings) -> list[tuple[str, ...]]:

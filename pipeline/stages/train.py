@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from functools import partial
 
-from pipeline import versions
+from pipeline import clusters, versions
 from pipeline.commands import Call, Probe, Result, Steps, Unchanged
 from pipeline.errors import RunFailed
 from pipeline.settings import Settings
-from pipeline.stages import brought_up
+from pipeline.stages import brought_up, pinned
 
 
 def up(settings: Settings, tag: str | None = None, force: bool = False) -> Steps:
+    local = settings.cluster.kind == "local"
+    yield from clusters.of(settings).guard(settings)
     look = partial(versions.choose, settings, tag, force)
-    run = yield Probe("which version this makes", look, versions.UNKNOWN)
+    run = yield Probe("which version this makes", look, versions.UNKNOWN, needs=("bucket",))
     if run.state == "done":
         yield Unchanged(run.why)
     else:
+        yield from pinned(settings, "train")  # before anything is noted down: without its image there is no run
+        if not local:
+            yield from brought_up(settings, "preflight", tag=run.tag)
         doing = "make" if run.state == "new" else "go on with"
-        yield Call(f"{doing} version {run.tag}: {run.why}", lambda show: versions.record(settings, run))
+        record = partial(versions.record, settings, run)
+        yield Call(f"{doing} version {run.tag}: {run.why}", lambda show: record(), makes="version")
         yield from brought_up(settings, "train", tag=run.tag)
-    yield Result((yield Probe("its accuracy", partial(told, settings, run.tag), "version <tag>")))
+    accuracy = Probe("its accuracy", partial(told, settings, run.tag), "version <tag>", needs=("version", "bucket"))
+    yield Result((yield accuracy))
 
 
 def told(settings: Settings, tag: str) -> str:

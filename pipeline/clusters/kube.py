@@ -1,0 +1,200 @@
+"""kubectl on the environment's cluster: whose cluster it is, looking at objects, and applying manifests."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from pipeline import manifests
+from pipeline.commands import Command, Diff, Note, Steps, Unchanged, Write
+from pipeline.errors import PipelineError
+from pipeline.manifests import Manifest
+from pipeline.settings import MANAGED_BY, Settings
+from pipeline.tools import kubectl
+
+MARKER = "pipeline-environment"
+"""The ConfigMap that says in the cluster itself which environment it is: templates/marker.yaml.j2."""
+
+OPERATOR_NAMESPACE = "kubeflow"
+"""Where the training operator's own manifests put it."""
+
+
+def selector(settings: Settings) -> str:
+    """Finds all that this environment made in a cluster, and nothing else."""
+    ours = {
+        "app.kubernetes.io/managed-by": MANAGED_BY, "app.kubernetes.io/part-of": settings.name,
+        "pipeline/environment": settings.environment,
+    }  # fmt: skip
+    return ",".join(f"{key}={value}" for key, value in ours.items())
+
+
+def look(settings: Settings, *words: str, doing: str, **how: Any) -> Command:
+    """A kubectl question whose answer is JSON."""
+    needs = ("cluster", *how.pop("needs", ()))
+    how = {"parse": "json", "timeout": 60, "unasked": None, **how}
+    return kubectl(settings, *words, "--output=json", doing=doing, kind="ask", needs=needs, **how)
+
+
+def get(settings: Settings, kind: str, name: str, **how: Any) -> Command:
+    """Asks for one object; the answer is None where there is none."""
+    how = {"absent": r"the server doesn't have a resource type|could not find the requested resource", **how}
+    more = ["--show-managed-fields"] if how.pop("show_managers", False) else []
+    return look(settings, "get", kind, name, "--ignore-not-found", *more, doing=f"look for {kind} {name}", **how)
+
+
+def exists(settings: Settings, kind: str, name: str) -> Command:
+    """Asks whether there is an object, without reading it: a Secret's content must not come here."""
+    return kubectl(
+        settings, "get", kind, name, "--ignore-not-found", "--output=name", doing=f"look for {kind} {name}", kind="ask",
+        parse="text", unasked="", needs=("cluster", "namespace"), timeout=60,
+    )  # fmt: skip
+
+
+def rendered(settings: Settings, component: str) -> list[Manifest]:
+    """A component's manifests that depend on no version and no image."""
+    return manifests.render(settings, component, "")
+
+
+def poll(settings: Settings, *words: str, done: Any, **how: Any) -> Command:
+    """A question asked again and again while waiting; where nothing is asked, `done` stands for its answer."""
+    return kubectl(
+        settings, *words, "--output=json", doing=f"look at {words[1]}", kind="wait", quiet=True, parse="json",
+        unasked=done, timeout=60, **how,
+    )  # fmt: skip
+
+
+def apply_command(settings: Settings, *words: str, doing: str, **how: Any) -> Command:
+    """`kubectl apply`, which may be repeated."""
+    return kubectl(settings, "apply", *words, doing=doing, **{"retry": True, "timeout": 180, **how})
+
+
+def guarded(settings: Settings) -> Steps:
+    """Refuse to go on unless the cluster that kubectl would talk to bears this environment's mark."""
+    marker = yield get(settings, "configmap", MARKER, needs=("marker",), unasked=expected(settings))
+    wrong = whose(settings, marker)
+    if wrong:
+        raise PipelineError(f"nothing was done: {wrong}")
+
+
+def expected(settings: Settings) -> Manifest:
+    """The marker as this environment's cluster has it."""
+    return manifests.render(settings, "marker", "")[0]
+
+
+def whose(settings: Settings, marker: Manifest | None) -> str:
+    """Empty if the marker is this environment's, else what is wrong, in words."""
+    place = f"namespace {settings.cluster.namespace} of the cluster in build/{settings.environment}/kubeconfig"
+    if marker is None:
+        return (
+            f"the {place} does not say that it is environment {settings.environment}'s: it is another cluster, or "
+            f"`invoke --env={settings.environment} deploy` has not been run"
+        )
+    theirs, ours = marker.get("data", {}), expected(settings)["data"]
+    differing = [key for key in ours if theirs.get(key) != ours[key]]
+    if not differing:
+        return ""
+    said = ", ".join(f"{key} {theirs.get(key)}, not {ours[key]}" for key in differing)
+    return f"the {place} belongs to somebody else ({said})"
+
+
+def file_for(settings: Settings, component: str) -> Any:
+    return settings.build / f"{component}.yaml"
+
+
+def applied(
+    settings: Settings, component: str, documents: list[Manifest], *, makes: str = "", needs: tuple[str, ...] = ()
+) -> Steps:
+    """Write a component's manifests and apply them if the cluster's objects differ from them."""
+    path = file_for(settings, component)
+    yield Write(path, manifests.dump(documents))
+    named = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in documents)
+    code, difference = yield kubectl(
+        settings, "diff", f"--filename={path}", doing=f"compare {named}", kind="ask", codes=(0, 1), timeout=120,
+        needs=("cluster", "namespace", *needs), unasked=(1, ""),
+    )  # fmt: skip
+    if code == 0:
+        yield Unchanged(f"{named}: as in {path.name}")
+        return
+    yield Diff(difference)
+    yield apply_command(settings, f"--filename={path}", doing=f"apply {named}", makes=makes)
+
+
+def namespace(settings: Settings) -> Steps:
+    """Make the namespace where it is not there; one that somebody else made is used and left as it is."""
+    name = settings.cluster.namespace
+    found = yield get(settings, "namespace", name)
+    if found:
+        yield Unchanged(f"namespace {name} is there")
+        return
+    document: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": security(name)}}
+    path = file_for(settings, "namespace")
+    yield Write(path, manifests.dump([manifests.label(document, settings, "namespace")]))
+    yield apply_command(settings, f"--filename={path}", doing=f"make namespace {name}", makes="namespace")
+
+
+def security(name: str) -> dict[str, str]:
+    """Pod Security "restricted": enforced where only our pods are, else warned about, for others' pods may not pass."""
+    mode = "warn" if name == OPERATOR_NAMESPACE else "enforce"
+    return {f"pod-security.kubernetes.io/{mode}": "restricted"}
+
+
+def mark(settings: Settings) -> Steps:
+    """Write into the cluster whose it is; PipelineError where it says that it is another environment's."""
+    found = yield get(settings, "configmap", MARKER, needs=("namespace",))
+    wrong = found and whose(settings, found)
+    if wrong:
+        raise PipelineError(f"nothing was done: {wrong}; choose another cluster.namespace")
+    if found:
+        yield Unchanged(f"the cluster says that it is environment {settings.environment}'s")
+        return
+    path = file_for(settings, "marker")
+    yield Write(path, manifests.dump(manifests.render(settings, "marker", "")))
+    doing = f"note in the cluster that it is environment {settings.environment}'s"
+    yield apply_command(settings, f"--filename={path}", doing=doing, makes="marker")
+
+
+def operator(settings: Settings) -> Steps:
+    """Install the training operator where there is none, and wait until it is available.
+
+    Server-side: the CRDs are too large for a client-side apply. Its field manager is our name, and by that `clean`
+    knows that we installed it.
+    """
+    there = yield get(settings, "deployment", "training-operator", namespace=OPERATOR_NAMESPACE)
+    crd = yield get(settings, "crd", "tfjobs.kubeflow.org")
+    if there and crd:
+        yield Unchanged("the training operator is there")
+    else:
+        yield kustomize(settings, settings.cluster.operator, "install the training operator", makes="operator")
+    yield kubectl(
+        settings, "rollout", "status", "deployment/training-operator", "--timeout=5m", namespace=OPERATOR_NAMESPACE,
+        doing="wait for the training operator", kind="wait", limit="0", timeout=330,
+    )  # fmt: skip
+
+
+def kustomize(settings: Settings, place: str, doing: str, **how: Any) -> Command:
+    return apply_command(
+        settings, "--server-side", "--force-conflicts", f"--field-manager={MANAGED_BY}", f"--kustomize={place}",
+        doing=doing, **{"timeout": 600, "limit": "60s", **how},
+    )  # fmt: skip
+
+
+DISTRIBUTION_TRIES = 6
+"""Kubeflow's own instructions repeat the apply until the CRDs that later objects need are known."""
+
+
+def distribution(settings: Settings) -> Steps:
+    """Install the whole of Kubeflow, where its dashboard or its notebooks are wanted."""
+    if set(settings.kubeflow.components) <= {"training"}:
+        return
+    found = yield get(settings, "service", "istio-ingressgateway", namespace="istio-system")
+    if found:
+        yield Unchanged("the whole of Kubeflow is there")
+        return
+    whole = partial(kustomize, settings, settings.kubeflow.distribution, timeout=1200, retry=False)
+    doing = "install the whole of Kubeflow: about 10 minutes"
+    for _ in range(DISTRIBUTION_TRIES - 1):
+        code, _ = yield whole(doing=doing, codes=(0, 1), unasked=(0, ""))
+        if code == 0:
+            return
+        yield Note("some of its objects need others that were only just made; trying again")
+    yield whole(doing=doing)

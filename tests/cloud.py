@@ -1,0 +1,78 @@
+"""A checkout whose environments lead into a fake cloud: real runs of invoke, a trained version, a server behind it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT, Checkout, free_ports
+from fakes.world import World
+
+
+class Cloud:
+    """One fake cloud and one checkout in it; `invoke` runs there as a person would run it."""
+
+    def __init__(self, checkout: Checkout, folder: Path, version: Path, real: bool = False) -> None:
+        self.checkout, self.version, self.export = checkout, version, folder / "export"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.world = World(folder / "world", real=real)
+        self.world.state.of("hooks")["ready"] = self.prepare
+        self.server: subprocess.Popen[bytes] | None = None
+        self.grpc, self.rest = free_ports(2)
+        self.served = set[str]()
+
+    @property
+    def state(self) -> Any:
+        return self.world.state
+
+    def argv(self, *words: str, env: str = "staging") -> list[str]:
+        sets = [word for change in self.world.sets() for word in ("--set", change)]
+        return [sys.executable, "-m", "invoke", f"--env={env}", *sets, *words]
+
+    def environ(self, **extra: str) -> dict[str, str]:
+        return {**self.checkout.env(), **self.world.env(), **extra}
+
+    def invoke(self, *words: str, env: str = "staging", code: int = 0, timeout: float = 300, **extra: str) -> str:
+        """Run invoke, check its exit code, and return all that it printed."""
+        done = subprocess.run(
+            self.argv(*words, env=env), cwd=self.checkout.root, env=self.environ(**extra), capture_output=True,
+            text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        assert done.returncode == code, f"{words} ended with {done.returncode}, not {code}:\n{said}"
+        assert "Traceback" not in said, said
+        return said
+
+    def prepare(self, cluster: Any) -> None:
+        """What happens in a cluster that has just been made: jobs leave a version, the model server is a real one."""
+        cluster.on_tfjob(self.trained)
+        for port, local in ((9000, self.grpc), (8500, self.rest)):
+            cluster.backends["kubeflow", "mnist-service", port] = local
+
+    def trained(self, job: dict[str, Any]) -> None:
+        """A TFJob has succeeded: the version that it was to export is in its bucket, and the server sees it."""
+        (container,) = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"]
+        flags = dict(word.removeprefix("--").split("=", 1) for word in container["args"])
+        bucket, tag = flags["tf-export-dir"].removeprefix("gs://").partition("/")[0], flags["tf-version-tag"]
+        if tag not in self.served:
+            self.world.upload_folder(bucket, f"export/{tag}", self.version)
+            shutil.copytree(self.version, self.export / tag)
+            self.served.add(tag)
+        if self.server is None:
+            self.server = subprocess.Popen(
+                [sys.executable, "-m", "serving", f"--port={self.grpc}", f"--rest_api_port={self.rest}",
+                 "--model_name=mnist", f"--model_base_path={self.export}", "--file_system_poll_wait_seconds=1",
+                 "--enable_grpc_healthcheck_service=true"],
+                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ),
+            )  # fmt: skip
+
+    def close(self) -> None:
+        if self.server:
+            self.server.kill()
+            self.server.wait()
+        self.checkout.end()
+        self.world.close()
