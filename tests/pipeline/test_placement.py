@@ -73,6 +73,7 @@ def test_spot_on_autopilot_is_asked_for_by_the_pod(component: str) -> None:
     spec = pod(component, *AUTOPILOT_SPOT)
     assert spec["nodeSelector"]["cloud.google.com/gke-spot"] == "true"
     assert SPOT in spec["tolerations"]
+    assert spec["terminationGracePeriodSeconds"] == 25
 
 
 @pytest.mark.parametrize("changes", [("cluster.spot=true",), ("cluster.autopilot=true",)])
