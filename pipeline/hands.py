@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, Self
@@ -12,7 +14,7 @@ from typing import Protocol, Self
 from pipeline import files
 from pipeline.commands import Command
 from pipeline.errors import UNFIT, PipelineError
-from pipeline.processes import Finished, end_command, environment, run
+from pipeline.processes import Finished, environment, marked, run, runs
 from pipeline.settings import ROOT, Settings
 
 
@@ -61,7 +63,10 @@ class Here:
             raise PipelineError(f"{command.argv[0]} is not on this machine's PATH: install it", UNFIT) from None
 
     def interrupt(self, command: Command) -> None:
-        end_command(self.build, command.argv)
+        for process in marked(self.build):
+            if runs(process, command.argv):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGTERM)  # to reap it is for `run`, which wants its code
 
     def write(self, path: Path, text: str, private: bool) -> bool:
         return files.write(path, text, private)

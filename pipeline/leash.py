@@ -22,9 +22,10 @@ GRACE = 5.0
 def script(token: str, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> str:
     """What the host's `sh` reads from its standard input, so that no variable stands in a list of processes.
 
-    `sh` keeps that input open: its end is what lets the leash go. The output begins behind the token, because a
-    login may print what it likes. The command leads a session and group of its own; `$!` is the group's number,
-    since a background command of `sh` leads no group yet and `setsid` then does not fork.
+    That input stays open while the command runs: its end, also when the connection is lost, is what makes the leash
+    end the group. The output begins behind the token, because a login may print what it likes. The command leads a
+    session and group of its own; `$!` is the group's number, since a background command of `sh` leads no group yet
+    and `setsid` then does not fork.
     """
     exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in env.items())
     return f"""{{
@@ -40,19 +41,19 @@ command -v {shlex.quote(argv[0])} >/dev/null || {{ say missing; exit; }}
 say started
 setsid {shlex.join(argv)} 3<&- &
 job=$!
-{{
-    cat <&3 >/dev/null
+finish() {{
     kill -s TERM -- -$job
     n=0
     while [ $n -lt {GRACE * 10:.0f} ] && kill -s 0 -- -$job; do sleep 0.1; n=$((n + 1)); done
     kill -s KILL -- -$job
-}} >/dev/null 2>&1 &
+}} >/dev/null 2>&1
+{{ cat <&3; finish; }} >/dev/null 2>&1 &
 leash=$!
 exec 3<&-
 wait $job
 code=$?
-exec >/dev/null 2>&1
-wait $leash
+finish
+kill -s KILL $leash
 exit $code
 }}
 """

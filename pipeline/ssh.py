@@ -95,6 +95,7 @@ def known(connection: Any, host: str) -> None:
 
 def entries_of(file: Path) -> Iterator[tuple[str, Any]]:
     """Each name and key of a file of known machines; paramiko's own reader gives up at a line with a marker."""
+    from paramiko import SSHException
     from paramiko.hostkeys import HostKeyEntry, InvalidHostKey  # type: ignore[import-untyped]
 
     try:
@@ -105,7 +106,7 @@ def entries_of(file: Path) -> Iterator[tuple[str, Any]]:
     for fields in lines:
         if len(fields) < 3 or fields[0].startswith(("#", "@")) or fields[2] in revoked:
             continue
-        with contextlib.suppress(InvalidHostKey):
+        with contextlib.suppress(InvalidHostKey, SSHException, ValueError, IndexError):  # a damaged line
             if entry := HostKeyEntry.from_line(" ".join(fields)):
                 yield from ((name, entry.key) for name in entry.hostnames)
 

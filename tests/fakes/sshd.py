@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import pwd
 import shutil
 import signal
 import socket
