@@ -44,10 +44,17 @@ def answer(state: State, request: Request, handle: Handle) -> Reply:
     return reply
 
 
+NAMES = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ABORTED",
+    412: "FAILED_PRECONDITION", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE",
+}  # fmt: skip
+"""Google's name of each status."""
+
+
 def failed(status: int, message: str, drop: bool) -> Reply:
     if drop:
         raise Dropped
-    error = {"code": status, "message": message, "status": "INJECTED"}
+    error = {"code": status, "message": message, "status": NAMES.get(status, "UNKNOWN")}
     status_object = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": status}
     return Reply.of({"error": error, **status_object}, status)
 

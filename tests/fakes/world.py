@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from fakes import standins
-from fakes.google import compute, container, objects, storage
+from fakes import foreign, standins, summary
+from fakes.google import clusters, objects, storage
 from fakes.google.base import PROJECT, Json
 from fakes.google.server import GoogleServer
 from fakes.google.serviceusage import AT_FIRST
+from fakes.login import Login
 from fakes.state import Request, State
 
 OPERATOR = Path(__file__).resolve().parent / "operator"
-ACCOUNT = "tester@example.org"
 REAL = ("gcloud", "kubectl")
 
 
@@ -35,12 +34,12 @@ class World:
         self.state.of("services").update(dict.fromkeys(AT_FIRST, True))
         self.state.of("hooks")["cluster"] = self.new_cluster
         self.clusters: dict[str, Any] = {}
-        """Every cluster that ever ran, by name; closed ones too, to look into."""
+        """Every cluster that ever ran, by `location/name`; closed ones too, to look into."""
         self.server = GoogleServer(self.state)
         self.api_address = self.server.url
         self.bin = folder / "bin"
         standins.install(self.bin, self.api_address, ("docker",) if real else ("docker", *REAL))
-        self.log_in()
+        self.login = Login(folder / "login", self.state, self.api_address)
 
     def __enter__(self) -> World:
         return self
@@ -50,7 +49,7 @@ class World:
 
     def close(self) -> None:
         """End the servers; nothing of the world runs on."""
-        for cluster in container.live(self.state).values():
+        for cluster in clusters.live(self.state).values():
             cluster.close()
         self.server.close()
 
@@ -66,68 +65,71 @@ class World:
         home.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLOUDSDK_", "GOOGLE_"))}
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
-        return {**kept, "PATH": path, "HOME": str(home), "CLOUDSDK_CONFIG": str(self.login)}
+        return {**kept, "PATH": path, "HOME": str(home), "CLOUDSDK_CONFIG": str(self.login.folder)}
 
     def run(self, *argv: str, **how: Any) -> subprocess.CompletedProcess[str]:
         """Run a program in this world and return what it said."""
         how = {"env": self.env(), "timeout": 60, "check": False, **how}
         return subprocess.run(argv, capture_output=True, text=True, **how)
 
-    # -- the login -----------------------------------------------------------------------------------------------------
+    # -- what goes wrong, or slowly ------------------------------------------------------------------------------------
 
-    @property
-    def login(self) -> Path:
-        """The user's gcloud configuration: an account whose tokens come from the fake's `/token`."""
-        return self.folder / "login"
+    def slow(self, polls: int) -> None:
+        """Let long operations be done only when they were asked for so many times; gcloud asks every few seconds."""
+        self.state.of("delays")["polls"] = polls
 
-    def log_in(self) -> None:
-        """Give the user a login that works."""
-        self.state.of("login").pop("ended", None)
-        configuration = self.login / "configurations" / "config_default"
-        configuration.parent.mkdir(parents=True, exist_ok=True)
-        configuration.write_text(f"[core]\naccount = {ACCOUNT}\n[auth]\ntoken_host = {self.api_address}/token\n")
-        (self.login / "active_config").write_text("default")
-        with sqlite3.connect(self.login / "credentials.db") as database:
-            database.execute("CREATE TABLE IF NOT EXISTS credentials (account_id TEXT PRIMARY KEY, value BLOB)")
-            database.execute("REPLACE INTO credentials VALUES (?, ?)", (ACCOUNT, CREDENTIAL))
-        database.close()
+    def fail_next(self, kind: str, message: str) -> None:
+        """Let the next operation of a kind on a cluster, such as CREATE_CLUSTER, begin well and end badly."""
+        self.state.of("failing")[kind] = message
 
-    def log_out(self) -> None:
-        """Take the login away, as on a machine where nobody said `gcloud auth login`."""
-        for name in ("credentials.db", "access_tokens.db", "configurations/config_default"):
-            (self.login / name).unlink(missing_ok=True)
+    def fail_builds(self, why: str) -> None:
+        """Let Cloud Build's builds fail from now on; with an empty `why`, succeed again."""
+        self.state.of("failing")["build"] = why
 
-    def expire_tokens(self) -> None:
-        """Let every token that was given out be refused from now on; gcloud fetches another."""
-        given = int(self.state.of("numbers").get("token", 0))
-        self.state.of("expired tokens").update({f"fake-token-{number}": True for number in range(1, given + 1)})
+    def quota(self, name: str, limit: float) -> None:
+        """Set a region's quota, such as CPUS."""
+        self.state.of("quotas")[name] = limit
 
-    def end_login(self) -> None:
-        """Let the login itself end: tokens are refused, and there are no new ones."""
-        self.expire_tokens()
-        self.state.of("login")["ended"] = True
+    def billing(self, on: bool) -> None:
+        """Let somebody pay for the project, or nobody."""
+        self.state.of("billing")["off"] = not on
 
     # -- clusters ------------------------------------------------------------------------------------------------------
 
     def new_cluster(self, made: Json) -> Any:
-        """The Kubernetes API of a cluster that the container API has just made."""
+        """The Kubernetes API of a cluster that the container API has just made.
+
+        `state.of("hooks")["ready"]`, where a test sets it, is called with it: the chance to let things happen in there.
+        """
         from fakes.kubernetes import Cluster  # starts slower than the rest, and not every test makes a cluster
 
-        folder = self.folder / "clusters" / made["location"] / made["name"]
+        place = clusters.key(made["location"], made["name"])
+        same_name = any(other.endswith(f"/{made['name']}") for other in clusters.live(self.state))
+        name = f"{made['name']}-{made['location']}" if same_name else made["name"]
+        self.state.objects.pop(f"kubernetes/{name}", None)  # of a cluster of that name that was deleted
+        folder = self.folder / "clusters" / made["location"]
         folder.mkdir(parents=True, exist_ok=True)
-        self.clusters[made["name"]] = cluster = Cluster(self.state, made["name"], folder)
+        self.clusters[place] = cluster = Cluster(self.state, name, folder)
+        cluster.reserved_address = self.reserved
+        self.state.of("hooks").get("ready", lambda cluster: None)(cluster)
         return cluster
 
-    def cluster(self, name: str = "mnist") -> Any:
-        """The Kubernetes API of a cluster that runs, or ran."""
-        return self.clusters[name]
+    def reserved(self, name: str) -> str | None:
+        """A reserved global address by name, for Ingresses."""
+        one = self.state.of("compute.addresses").get(f"global/addresses/{name}")
+        return str(one["address"]) if one else None
+
+    def cluster(self, name: str = "mnist", location: str = "us-central1-c") -> Any:
+        """The Kubernetes API of a cluster that runs or ran; Autopilot's locations are regions."""
+        return self.clusters[clusters.key(location, name)]
 
     def add_cluster(self, name: str, location: str = "us-central1-c", **fields: Any) -> Any:
         """A cluster that somebody else made; `fields` are the container API's, such as resourceLabels."""
-        made = container.defaults({"name": name, **fields}, location)
-        self.state.of("container.clusters")[container.key(location, name)] = made
-        container.run(self.state, made)
-        return self.clusters[name]
+        with self.state.lock:
+            made = clusters.defaults({"name": name, **fields}, location)
+            self.state.of("container.clusters")[clusters.key(location, name)] = made
+            clusters.run(self.state, made)
+        return self.cluster(name, location)
 
     # -- what is in the cloud ------------------------------------------------------------------------------------------
 
@@ -161,24 +163,13 @@ class World:
 
     def summary(self) -> list[str]:
         """Everything that exists in the project and its clusters, a line each: what two runs are compared by."""
-        lines = [f"{kind} {name}" for kind in KINDS for name in self.state.of(kind)]
-        lines += [f"object {bucket}/{name}" for bucket in self.state.of("storage.buckets")
-                  for name in self.objects(bucket)]  # fmt: skip
-        lines += [f"image {one['uri']} {' '.join(one['tags'])}" for images in
-                  self.state.of("artifactregistry.images").values() for one in images.values()]  # fmt: skip
-        lines += [f"key of {account} {name}" for account, keys in self.state.of("iam.keys").items() for name in keys]
-        lines += [f"binding on {where}: {binding['role']} {member}" for where, kept in self.state.of("policies").items()
-                  for binding in kept["bindings"] for member in binding["members"]]  # fmt: skip
-        lines += [f"node pool {name} {pool['name']} {pool.get('autoscaling')}" for name, cluster in
-                  self.state.of("container.clusters").items() for pool in cluster["nodePools"]]  # fmt: skip
-        return sorted(lines)
+        return summary.of(self.state)
+
+    def plant(self) -> list[str]:
+        """Put more than fifty things there that are not ours but look like it; answers their lines in `summary`."""
+        before = set(self.summary())
+        foreign.plant(self)
+        return sorted(set(self.summary()) - before)
 
 
-CREDENTIAL = (
-    '{"type": "authorized_user", "client_id": "fake", "client_secret": "fake", "refresh_token": "fake",'
-    ' "token_uri": "https://oauth2.googleapis.com/token"}'
-)
 EVERY = ("artifactregistry", "cloudbuild", "cloudresourcemanager", "compute", "container", "iam", "iap", "storage")
-KINDS = ("container.clusters", "artifactregistry.repositories", "iam.accounts", "storage.buckets",
-         "servicemanagement.services", *(f"compute.{kind}" for kind in compute.SINGULAR))  # fmt: skip
-"""Collections of State whose names are the names of what exists."""

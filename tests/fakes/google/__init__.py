@@ -13,7 +13,7 @@ from fakes.google import (
     iap,
     servicemanagement,
     serviceusage,
-    storage,
+    uploads,
 )
 from fakes.server import Handle
 
@@ -28,12 +28,9 @@ HANDLES: dict[str, Handle] = {
     "iap": iap.handle,
     "servicemanagement": servicemanagement.handle,
     "serviceusage": serviceusage.handle,
-    "storage": storage.handle,
+    "storage": uploads.handle,
 }
 """Each API's answers, by the first segment of the paths below the server's address."""
-
-BARE = ("upload", "resumable", "download", "batch", "token")
-"""First segments that clients put directly below the server's address, whatever path they were given."""
 
 
 def route(path: str) -> tuple[str, str]:

@@ -6,7 +6,9 @@ import hashlib
 import re
 import urllib.parse
 
-from fakes.google.base import PROJECT, Api, Json, ask, change_policy, count, exists, found, missing, now, policy, start
+from fakes.google.base import PROJECT, Api, Json, count, exists, found, missing, now
+from fakes.google.operations import ask, start
+from fakes.google.policies import change_policy, policy
 from fakes.state import Request, State
 
 api = Api("artifactregistry", "artifactregistry.googleapis.com", "Artifact Registry API")
@@ -181,3 +183,31 @@ def version(state: State, request: Request, project: str, location: str, name: s
         if image["digest"] == digest:
             return version_of(full(location, name), image)
     raise missing(GONE)
+
+
+@api.on(f"DELETE {REPOSITORY}/packages/{{package}}/tags/{{tag}}")
+def untag(state: State, request: Request, project: str, location: str, name: str, package: str, tag: str) -> Json:
+    for image in of_package(state, location, name, package):
+        if tag in image["tags"]:
+            image["tags"].remove(tag)
+            return {}
+    raise missing(GONE)
+
+
+@api.on(f"DELETE {REPOSITORY}/packages/{{package}}/versions/{{digest=**}}")
+def delete_version(
+    state: State, request: Request, project: str, location: str, name: str, package: str, digest: str
+) -> Json:
+    version(state, request, project, location, name, package, digest)
+    images = images_of(state, location, name)
+    for path in [path for path, one in images.items() if one["digest"] == digest and one["package"] == package]:
+        del images[path]
+    return done(state, location, "google.protobuf.Empty", {})
+
+
+@api.on(f"DELETE {REPOSITORY}/packages/{{package}}")
+def delete_package(state: State, request: Request, project: str, location: str, name: str, package: str) -> Json:
+    images = images_of(state, location, name)
+    for path in [path for path, one in images.items() if one["package"] == package]:
+        del images[path]
+    return done(state, location, "google.protobuf.Empty", {})

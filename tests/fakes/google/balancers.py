@@ -38,13 +38,13 @@ def of_cluster(place: str, kubernetes: Any) -> Made:
     region = location.rpartition("-")[0] if location.count("-") == 2 else location
     zone = location if location.count("-") == 2 else f"{location}-b"
     all_of_them: Made = {}
-    for service in kubernetes.all("services"):
+    for service in kubernetes.of("services"):
         if service["spec"].get("type") == "LoadBalancer":
             merge(all_of_them, for_service(service, region))
-    for ingress in kubernetes.all("ingresses"):
+    for ingress in kubernetes.of("ingresses.networking.k8s.io"):
         merge(all_of_them, for_ingress(ingress))
-    for claim in kubernetes.all("persistentvolumeclaims"):
-        merge(all_of_them, for_claim(claim, zone, name))
+    for claim in kubernetes.of("persistentvolumeclaims"):
+        merge(all_of_them, for_claim(claim, zone, name, location))
     return all_of_them
 
 
@@ -94,9 +94,9 @@ def for_ingress(ingress: Json) -> Made:
     return {"forwardingRules": dict([rule]), "backendServices": dict(backends)}
 
 
-def for_claim(claim: Json, zone: str, cluster: str) -> Made:
+def for_claim(claim: Json, zone: str, cluster: str, location: str) -> Made:
     """The disk behind a persistent volume claim."""
-    labels = {"goog-gke-volume": "", "goog-gke-cluster-name": cluster}
+    labels = {"goog-gke-volume": "", "goog-k8s-cluster-name": cluster, "goog-k8s-cluster-location": location}
     note = json.dumps({
         "kubernetes.io/created-for/pvc/name": claim["metadata"]["name"],
         "kubernetes.io/created-for/pvc/namespace": claim["metadata"]["namespace"],

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import tarfile
+
 from fakes.google import artifactregistry
-from fakes.google.base import NUMBER, PROJECT, Api, Json, ask, count, digits, found, now, start
+from fakes.google.base import NUMBER, PROJECT, Api, Json, count, found, now
+from fakes.google.operations import ask, start
 from fakes.state import Request, State
 
 api = Api("cloudbuild", "cloudbuild.googleapis.com", "Cloud Build API")
 handle = api.handle
 
+NO_BUCKET = "CLOUD_LOGGING_ONLY"
+"""Logs in a bucket gcloud would read from storage.googleapis.com, whatever endpoints it was given."""
 FAILURE = 'Build step failure: build step 0 "gcr.io/cloud-builders/docker" failed: step exited with non-zero status: 1'
 
 
@@ -37,7 +44,7 @@ def create(state: State, request: Request, project: str, location: str) -> Json:
         "startTime": now(),
         "finishTime": now(),
         "logUrl": f"https://console.cloud.google.com/cloud-build/builds;region={location}/{name}?project={NUMBER}",
-        "logsBucket": f"gs://{NUMBER}.cloudbuild-logs.googleusercontent.com",
+        "options": {**asked.get("options", {}), "logging": NO_BUCKET},
     }
     if why:
         build |= {"statusDetail": FAILURE, "failureInfo": {"type": "USER_BUILD_STEP", "detail": why}}
@@ -51,10 +58,15 @@ def create(state: State, request: Request, project: str, location: str) -> Json:
 
 
 def pushed(state: State, image: str, source: Json) -> Json:
+    """Push an image whose digest follows from its name and the files it was built from."""
     reference, _, tag = image.rpartition(":")
-    data = state.of(f"storage.objects/{source['bucket']}")[source["object"]]["data"]
-    digest = "sha256:" + f"{int(digits(image + str(len(data)), 60)):064x}"[:64]
-    made = artifactregistry.push(state, reference, tag, digest)
+    archive = state.of(f"storage.objects/{source['bucket']}")[source["object"]]["data"]
+    digest = hashlib.sha256(image.encode())
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        for member in sorted(files.getmembers(), key=lambda one: one.name):
+            file = files.extractfile(member) if member.isfile() else None
+            digest.update(member.name.encode() + (file.read() if file else b""))
+    made = artifactregistry.push(state, reference, tag, f"sha256:{digest.hexdigest()}")
     return {"name": image, "digest": made["digest"]}
 
 

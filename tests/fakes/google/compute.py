@@ -61,9 +61,9 @@ def zone(state: State, request: Request, project: str, zone: str) -> Json:
 def region_value(state: State, region: str) -> Json:
     used = {"CPUS": used_cpus(state, region)}
     quotas = [{"metric": name, "limit": limit(state, name), "usage": used.get(name, 0.0)} for name in TRIAL]
-    letters = REGIONS[region]
+    zones = [link(f"zones/{region}-{letter}") for letter in REGIONS[region]]
     return {"kind": "compute#region", "id": digits(region), "name": region, "status": "UP", "quotas": quotas,
-            "zones": [link(f"zones/{region}-{letter}") for letter in letters], "selfLink": link(f"regions/{region}")}  # fmt: skip
+            "zones": zones, "selfLink": link(f"regions/{region}")}  # fmt: skip
 
 
 @api.on("GET /v1/projects/{project}/regions")

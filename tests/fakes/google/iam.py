@@ -5,20 +5,8 @@ from __future__ import annotations
 import base64
 import json
 
-from fakes.google.base import (
-    NUMBER,
-    PROJECT,
-    Api,
-    Json,
-    change_policy,
-    count,
-    digits,
-    exists,
-    forget_member,
-    found,
-    missing,
-    policy,
-)
+from fakes.google.base import NUMBER, PROJECT, Api, Json, count, digits, exists, found, missing
+from fakes.google.policies import change_policy, forget_member, policy
 from fakes.state import Request, State
 
 api = Api("iam", "iam.googleapis.com", "Identity and Access Management (IAM) API")

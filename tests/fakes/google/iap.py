@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fakes.google.base import Api, Json, change_policy, policy
+from fakes.google.base import Api, Json
+from fakes.google.policies import change_policy, policy
 from fakes.state import Request, State
 
 api = Api("iap", "iap.googleapis.com", "Cloud Identity-Aware Proxy API")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 
-from fakes.google.base import PROJECT, Api, Json, ask, count, denied, now, start
+import yaml
+
+from fakes.google.base import PROJECT, Api, Json, count, denied, now
+from fakes.google.operations import ask, start
 from fakes.state import Request, State
 
 api = Api("servicemanagement")
@@ -57,21 +59,29 @@ def submit(state: State, request: Request, name: str) -> Json:
     configs = state.of("servicemanagement.services")[name]["configs"]
     number = f"{time.strftime('%Y-%m-%d')}r{len(configs)}"
     files = request.json["configSource"]["files"]
-    text = base64.b64decode(files[0]["fileContents"]).decode()
-    configs[number] = {"name": name, "id": number, "title": name, "producerProjectId": PROJECT, "text": text}
+    configs[number] = made = config(name, number, yaml.safe_load(base64.b64decode(files[0]["fileContents"])))
     kind = "type.googleapis.com/google.api.servicemanagement.v1.SubmitConfigSourceResponse"
-    return operation(state, {"@type": kind, "serviceConfig": shown(configs[number])})
+    return operation(state, {"@type": kind, "serviceConfig": made})
 
 
-def shown(config: Json) -> Json:
-    return {name: value for name, value in config.items() if name != "text"}
+def config(name: str, number: str, document: Json) -> Json:
+    """What Google makes of an OpenAPI document."""
+    about = document["info"]
+    return {
+        "name": name,
+        "id": number,
+        "title": about.get("title", ""),
+        "producerProjectId": PROJECT,
+        "documentation": {"summary": about.get("description", "")},
+        "endpoints": document.get("x-google-endpoints", []),
+    }
 
 
 @api.on("GET /v1/services/{name}/configs")
 def configs(state: State, request: Request, name: str) -> Json:
     service(state, name)
     every = state.of("servicemanagement.services")[name]["configs"].values()
-    return {"serviceConfigs": [shown(one) for one in every]}
+    return {"serviceConfigs": list(every)[::-1]}  # the newest first
 
 
 @api.on("POST /v1/services/{name}/rollouts")
@@ -95,5 +105,5 @@ def asked(state: State, request: Request, name: str) -> Json:
 
 def target(state: State, name: str) -> str:
     """The address that the DNS name leads to by its newest configuration: for tests."""
-    newest = list(state.of("servicemanagement.services")[name]["configs"].values())[-1]["text"]
-    return str(json.loads(newest)["x-google-endpoints"][0]["target"])
+    newest = list(state.of("servicemanagement.services")[name]["configs"].values())[-1]
+    return str(newest["endpoints"][0]["target"])
