@@ -27,6 +27,14 @@ class Answer:
         return self.status < 300
 
 
+class Unwelcome(Exception):
+    """An answer other than 200 to a question for lines."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
 class Wire:
     """A place that answers: `http://HOST:PORT/base`, or https with its own certificate authority."""
 
@@ -37,38 +45,52 @@ class Wire:
         self.port = int(port or {"http": 80, "https": 443}[scheme])
         self.base, self.timeout = f"/{base}".rstrip("/"), timeout
         self.context = ssl.create_default_context(cadata=ca) if scheme == "https" else None
-        self.headers = {"Host": address, "User-Agent": agent, "Accept": "application/json", "Connection": "close"}
+        self.headers = {"Host": address, "User-Agent": agent, "Accept": "application/json"}
+        self.kept: tuple[socket.socket, BinaryIO] | None = None
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
 
     def ask(self, method: str, path: str, body: Any = None, content: str = "application/json", **more: str) -> Answer:
-        """The whole answer; OSError if the connection fails or ends early. `more` are further headers."""
-        with self.connect() as connection, self.send(connection, method, path, body, content, more) as reader:
-            status, headers = head(reader)
-            return Answer(status, headers, b"".join(pieces(reader, headers)))
+        """The whole answer; OSError if the connection fails or ends early. `more` are further headers.
+
+        One connection serves all questions; one that ends is never silently opened again, so that a fault is felt.
+        """
+        connection, reader = self.kept = self.kept or self.connect()
+        self.send(connection, method, path, body, content, more)
+        status, headers = head(reader)
+        answer = Answer(status, headers, b"".join(pieces(reader, headers)))
+        if headers.get("connection", "").lower() == "close":
+            self.kept = None
+        return answer
 
     def lines(self, path: str) -> Iterator[bytes]:
-        """The lines of an answer, as they come; an answer other than 200 is one line."""
-        with self.connect() as connection, self.send(connection, "GET", path, None, "", {}) as reader:
-            left = b""
-            for piece in pieces(reader, head(reader)[1]):
-                *whole, left = (left + piece).split(b"\n")
-                yield from whole
-            if left:
-                yield left
+        """The lines of an answer, as they come, on a connection of their own; Unwelcome for an answer but 200."""
+        connection, reader = self.connect()
+        self.send(connection, "GET", path, None, "", {})
+        status, headers = head(reader)
+        if status != 200:
+            raise Unwelcome(Answer(status, headers, b"".join(pieces(reader, headers))))
+        connection.settimeout(None)
+        left = b""
+        for piece in pieces(reader, headers):
+            *ended, left = (left + piece).split(b"\n")
+            yield from ended
+        if left:
+            yield left
 
-    def connect(self) -> socket.socket:
+    def connect(self) -> tuple[socket.socket, BinaryIO]:
         connection = socket.create_connection((self.host, self.port), self.timeout)
-        return self.context.wrap_socket(connection, server_hostname=self.host) if self.context else connection
+        if self.context:
+            connection = self.context.wrap_socket(connection, server_hostname=self.host)
+        return connection, connection.makefile("rb")
 
     def send(
         self, connection: socket.socket, method: str, path: str, body: Any, content: str, more: dict[str, str]
-    ) -> BinaryIO:
+    ) -> None:
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         headers = {**self.headers, **more, "Content-Length": str(len(data)), "Content-Type": content}
         lines = [f"{method} {self.base}{path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + data)
-        return connection.makefile("rb")
 
 
 def head(reader: BinaryIO) -> tuple[int, dict[str, str]]:

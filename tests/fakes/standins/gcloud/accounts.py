@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 
-from fakes.standins.gcloud.cloud import Cloud, say
+from fakes.standins.gcloud.cloud import Cloud, say, without_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def listed(cloud: Cloud, options: Options) -> list[Json]:
 def create(cloud: Cloud, options: Options, name: str) -> None:
     said = {"displayName": options.one("display-name"), "description": options.one("description")}
     body = {"accountId": name, "serviceAccount": {key: value for key, value in said.items() if value}}
-    cloud.ask("iam", "POST", f"/v1/projects/{cloud.project}/serviceAccounts", body)
+    cloud.ask("iam", "POST", f"/v1/projects/{cloud.project}/serviceAccounts", body, style="conflict")
     say(f"Created service account [{name}].")
 
 
@@ -39,7 +39,8 @@ def delete(cloud: Cloud, options: Options, email: str) -> None:
 
 
 def get_policy(cloud: Cloud, options: Options, email: str) -> Json:
-    return cloud.ask("iam", "POST", f"/v1/projects/{cloud.project}/serviceAccounts/{email}:getIamPolicy")
+    path = f"/v1/projects/{cloud.project}/serviceAccounts/{email}:getIamPolicy"
+    return without_nothing(cloud.ask("iam", "POST", path))
 
 
 def bind(cloud: Cloud, options: Options, email: str) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakes.standins.gcloud.cloud import Cloud, Failed, Refused, pairs, say
+from fakes.standins.gcloud.cloud import Cloud, Failed, Refused, pairs, say, without_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def listed(cloud: Cloud, options: Options) -> list[Json]:
 
 def create(cloud: Cloud, options: Options, name: str) -> None:
     body = {"format": options.one("repository-format").upper(), "description": options.one("description"),
-            "labels": pairs(options.one("labels"))}  # fmt: skip
+            "labels": pairs(options.one("labels")), "mode": "MODE_UNSPECIFIED"}  # fmt: skip
     path = f"{place(cloud, options)}?repositoryId={name}"
     operation = cloud.ask(API, "POST", path, {key: value for key, value in body.items() if value})
     cloud.finish(API, operation, f"/v1/{operation['name']}")
@@ -50,7 +50,7 @@ def delete(cloud: Cloud, options: Options, name: str) -> None:
 
 
 def get_policy(cloud: Cloud, options: Options, name: str) -> Json:
-    return cloud.ask(API, "GET", f"{place(cloud, options, name)}:getIamPolicy")
+    return without_nothing(cloud.ask(API, "GET", f"{place(cloud, options, name)}:getIamPolicy"))
 
 
 def bind(cloud: Cloud, options: Options, name: str) -> Json:

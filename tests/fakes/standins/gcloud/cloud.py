@@ -38,6 +38,15 @@ def worded(answer: Answer, style: str) -> str:
         return f"ResponseError: code={answer.status}, message={message}"
     if style == "fetch":
         return f"Could not fetch resource:\n - {message}\n"
+    if style == "conflict" and answer.status == 409:
+        return f"Resource in projects [{error.get('project', '')}] is the subject of a conflict: {message}"
+    if style == "instance" and answer.status == 403:
+        return (
+            f"[{login.account()}] does not have permission to access services instance (or it may not exist): {message}"
+        )
+    if style == "several":
+        said = f"ResponseError: code={answer.status}, message={message}"
+        return f'Some requests did not succeed:\n - args: ["{said}"]\n   exit_code: 1\n'
     if style == "storage":
         return f"HTTPError {answer.status}: {message}"
     return "\n".join(
@@ -67,6 +76,7 @@ class Cloud:
 
     def __init__(self, project: str, google: str) -> None:
         self.named, self.google, self.known = project, google, ""
+        self.wires: dict[str, Wire] = {}
 
     @property
     def project(self) -> str:
@@ -89,7 +99,9 @@ class Cloud:
         override = os.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}", f"{self.google}/{api}/")
         place = override.removesuffix("compute/v1/" if api == "compute" else "storage/v1/").rstrip("/")
         place += "/compute" if api == "compute" and not place.endswith("/compute") else ""
-        return Wire(place, self.token, agent="google-cloud-sdk stand-in").ask(method, path, body, **how)
+        if place not in self.wires:
+            self.wires[place] = Wire(place, self.token, agent="google-cloud-sdk stand-in")
+        return self.wires[place].ask(method, path, body, **how)
 
     def ask(self, api: str, method: str, path: str, body: Any = None, style: str = "", **how: Any) -> Json:
         """The answer as JSON; raises Refused."""
@@ -115,7 +127,8 @@ class Cloud:
         body = {"options": {"requestedPolicyVersion": 3}} if get == "POST" and api != "iam" else None
         policy = self.ask(api, get, f"{path}:getIamPolicy", body)
         policy["bindings"] = changed(policy.get("bindings", []), options.one("role"), options.one("member"), take)
-        return self.ask(api, "POST", f"{path}:setIamPolicy", {"policy": policy})
+        asked = {"policy": {**policy, "version": 3} if get == "POST" else policy}
+        return self.ask(api, "POST", f"{path}:setIamPolicy", asked)
 
 
 def changed(bindings: list[Json], role: str, member: str, take: bool) -> list[Json]:
@@ -135,3 +148,8 @@ def changed(bindings: list[Json], role: str, member: str, take: bool) -> list[Js
 def pairs(text: str) -> dict[str, str]:
     """`a=b,c=d` as a dictionary."""
     return dict(part.split("=", 1) for part in text.split(",") if part)
+
+
+def without_nothing(policy: Json) -> Json:
+    """A policy as gcloud shows it: no empty list of bindings."""
+    return {name: value for name, value in policy.items() if value or name != "bindings"}

@@ -23,8 +23,8 @@ def parent(cloud: Cloud, options: Options) -> str:
     return f"projects/{cloud.project}/locations/{place}"
 
 
-def ask(cloud: Cloud, method: str, path: str, body: Json | None = None) -> Json:
-    return cloud.ask("container", method, f"/v1/{path}", body, style="response")
+def ask(cloud: Cloud, method: str, path: str, body: Json | None = None, style: str = "response") -> Json:
+    return cloud.ask("container", method, f"/v1/{path}", body, style=style)
 
 
 def wait(cloud: Cloud, options: Options, operation: Json) -> None:
@@ -92,14 +92,19 @@ def node_config(options: Options) -> Json:
         config["spot"] = True
     if options.has("accelerator"):
         asked = pairs(options.one("accelerator"))
-        config["accelerators"] = [{"acceleratorType": asked["type"], "acceleratorCount": asked.get("count", "1")}]
+        accelerator: Json = {"acceleratorType": asked["type"], "acceleratorCount": asked.get("count", "1")}
+        if "gpu-driver-version" in asked:
+            driver = asked["gpu-driver-version"].upper()
+            accelerator["gpuDriverInstallationConfig"] = {"gpuDriverVersion": driver}
+        config["accelerators"] = [accelerator]
     return config
 
 
 def pool(options: Options, name: str) -> Json:
     node_pool: Json = {"name": name, "initialNodeCount": int(options.one("num-nodes", "3")),
                        "config": {**node_config(options), "oauthScopes": SCOPES},
-                       "management": {"autoRepair": True, "autoUpgrade": True}}  # fmt: skip
+                       "management": {"autoRepair": True, "autoUpgrade": True},
+                       "upgradeSettings": {"maxSurge": 1}}  # fmt: skip
     return {**node_pool, "autoscaling": scaling(options)} if options.has("enable-autoscaling") else node_pool
 
 
@@ -121,7 +126,7 @@ def update(cloud: Cloud, options: Options, name: str) -> None:
 def delete(cloud: Cloud, options: Options, *names: str) -> None:
     for name in names:
         path = f"{parent(cloud, options)}/clusters/{name}"
-        wait(cloud, options, ask(cloud, "DELETE", path))
+        wait(cloud, options, ask(cloud, "DELETE", path, style="several"))
         leave(cloud, options, name)
         say(f"Deleted [https://container.googleapis.com/v1/{path}].")
 

@@ -19,7 +19,7 @@ API = "servicemanagement"
 
 
 def describe(cloud: Cloud, options: Options, name: str) -> Json:
-    return cloud.ask(API, "GET", f"/v1/services/{name}")
+    return cloud.ask(API, "GET", f"/v1/services/{name}", style="instance")
 
 
 def listed(cloud: Cloud, options: Options) -> list[Json]:
@@ -27,7 +27,7 @@ def listed(cloud: Cloud, options: Options) -> list[Json]:
 
 
 def configs(cloud: Cloud, options: Options) -> list[Json]:
-    found = cloud.ask(API, "GET", f"/v1/services/{options.one('service')}/configs")
+    found = cloud.ask(API, "GET", f"/v1/services/{options.one('service')}/configs", style="instance")
     return list(found.get("serviceConfigs", []))
 
 
@@ -61,7 +61,7 @@ def content(file: str) -> str:
 def ensure(cloud: Cloud, name: str) -> None:
     """A service that is not there is one that may not be seen: 403, not 404."""
     try:
-        cloud.ask(API, "GET", f"/v1/services/{name}")
+        cloud.ask(API, "GET", f"/v1/services/{name}", style="instance")
     except Refused as refused:
         if refused.status not in (403, 404):
             raise
@@ -69,7 +69,7 @@ def ensure(cloud: Cloud, name: str) -> None:
 
 
 def finished(cloud: Cloud, method: str, path: str, body: Json | None = None) -> Json:
-    operation = cloud.ask(API, method, path, body)
+    operation = cloud.ask(API, method, path, body, style="instance")
     return cloud.finish(API, operation, f"/v1/{operation['name']}")
 
 

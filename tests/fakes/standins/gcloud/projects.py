@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fakes.standins.gcloud.cloud import Cloud, Failed, say
+from fakes.standins.gcloud.cloud import Cloud, Failed, say, without_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def describe(cloud: Cloud, options: Options, project: str) -> Json:
 
 def get_policy(cloud: Cloud, options: Options, project: str) -> Json:
     body = {"options": {"requestedPolicyVersion": 3}}
-    return cloud.ask("cloudresourcemanager", "POST", f"/v1/projects/{project}:getIamPolicy", body)
+    return without_nothing(cloud.ask("cloudresourcemanager", "POST", f"/v1/projects/{project}:getIamPolicy", body))
 
 
 def add(cloud: Cloud, options: Options, project: str) -> Json:
@@ -64,7 +64,7 @@ def door(cloud: Cloud, options: Options) -> str:
 
 def get_door(cloud: Cloud, options: Options) -> Json:
     body = {"options": {"requestedPolicyVersion": 3}}
-    return cloud.ask("iap", "POST", f"{door(cloud, options)}:getIamPolicy", body)
+    return without_nothing(cloud.ask("iap", "POST", f"{door(cloud, options)}:getIamPolicy", body))
 
 
 def open_door(cloud: Cloud, options: Options) -> Json:
