@@ -44,7 +44,12 @@ class Request:
     @property
     def writes(self) -> bool:
         """Whether it would change something; a dry run on the server does not."""
-        return self.method not in READS and "dryRun" not in self.query and not self.path.endswith(ASKING)
+        return self.method not in READS and "dryRun" not in self.query and not self.asks
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a question, though it looks like a change."""
+        return self.path.endswith(ASKING) or bool(ASKS.search(self.path))
 
 
 @dataclass

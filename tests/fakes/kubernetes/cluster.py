@@ -21,6 +21,9 @@ from fakes.state import State
 Object = dict[str, Any]
 T = TypeVar("T")
 
+GIVEN = re.compile(r"configmaps/.+/kube-root-ca.crt|serviceaccounts/.+/default")
+"""What every namespace comes with."""
+
 STEP = 0.05
 """Seconds of real time between two steps while a client watches or follows."""
 
@@ -63,6 +66,7 @@ class Cluster:
                 self.add("namespaces", {"metadata": {"name": namespace}})
             for number in range(nodes):
                 self.add("nodes", node(name, number, self.version))
+        self.given = set(self.objects)
 
     @property
     def endpoint(self) -> str:
@@ -121,6 +125,19 @@ class Cluster:
         """The objects of a resource, such as "pods" or "deployments.apps"."""
         with self.state.lock:
             return list(self.store.every(self.kind(resource), namespace))
+
+    def summary(self) -> list[str]:
+        """What people made here, a line each: without what the cluster itself makes of it."""
+        lines = []
+        for name, found in self.objects.items():
+            resource = name.split("/")[0]
+            owned = found["metadata"].get("ownerReferences")
+            given = name in self.given or re.fullmatch(
+                r"configmaps/.+/kube-root-ca.crt|serviceaccounts/.+/default", name
+            )
+            if not (owned or given or resource in ("events", "nodes")):
+                lines.append(name)
+        return sorted(lines)
 
     # What controllers use.
 

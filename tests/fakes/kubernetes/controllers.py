@@ -33,12 +33,16 @@ class Controllers:
         self.cluster = cluster
         self.lives: dict[str, Life] = {}
         self.generations: dict[str, int] = {}
+        self.short: set[str] = set()
+        """Deployments that lost a pod to somebody and get another one with the next step."""
 
     def heard(self, change: Change) -> None:
         """Take note of what happened to an object."""
         uid, resource = change.found["metadata"]["uid"], change.kind.resource
         if change.what == "DELETED":
             self.lives.pop(uid, None)
+            if resource == "pods":
+                self.short.update(self.deployment_of(change.found))
             return
         generation = change.found["metadata"].get("generation", 1)
         if resource not in LIVES or self.generations.get(uid) == generation:
@@ -62,7 +66,23 @@ class Controllers:
             if self.lives.get(uid) is life:
                 del self.lives[uid]
 
+    def deployment_of(self, pod: Object) -> list[str]:
+        """The name of the Deployment that a pod belongs to through its ReplicaSet."""
+        sets = [owner["name"] for owner in pod["metadata"].get("ownerReferences", []) if owner["kind"] == "ReplicaSet"]
+        return [f"{pod['metadata']['namespace']}/{name.rpartition('-')[0]}" for name in sets]
+
+    def refill(self) -> None:
+        """Pods that somebody deleted come again."""
+        waiting, self.short = self.short, set()
+        for place in waiting:
+            found = self.cluster.store.get(self.cluster.kind("deployments.apps"), *place.split("/"))
+            if found and found["metadata"]["uid"] not in self.lives:
+                mine = workloads.owned(self.cluster, found)
+                if len(mine) < found["spec"]["replicas"]:
+                    self.begin(found["metadata"]["uid"], workloads.deployment(self.cluster, found))
+
     def tick(self) -> None:
         """One step for everything that is under way."""
+        self.refill()
         for uid in list(self.lives):
             self.step(uid)

@@ -34,7 +34,8 @@ def deployment(cluster: Cluster, found: Object) -> Life:
         cluster.delete("pods", pod)
     outcome = cluster.outcome(name) if len(mine) < wanted else None
     for number in range(len(mine), wanted):
-        suffix = hashlib.sha256(f"{replica_set['metadata']['uid']}{number}".encode()).hexdigest()[:5]
+        drawn = f"{replica_set['metadata']['uid']}{number}{cluster.store.version}"
+        suffix = hashlib.sha256(drawn.encode()).hexdigest()[:5]
         labels = {"pod-template-hash": digest}
         pod = pods.from_template(found["spec"]["template"], f"{name}-{digest}-{suffix}", namespace, replica_set, labels)
         cluster.start_pod(pod, outcome)

@@ -12,6 +12,7 @@ import yaml
 from fakes.kubernetes import defaults, fields, patches, removal, wire
 from fakes.kubernetes import refusals as refuse
 from fakes.kubernetes.kinds import Kind
+from fakes.kubernetes.managers import noted
 from fakes.kubernetes.targets import Target, existing
 from fakes.state import Reply, Request
 
@@ -51,7 +52,7 @@ def new(cluster: Cluster, request: Request, target: Target, found: Object) -> Ob
         filled = copy.deepcopy(found)
         defaults.fill(kind, filled)
         return filled
-    return removal.created(cluster, kind, found)
+    return removal.created(cluster, kind, noted(request, found, found))
 
 
 def checked(request: Request, kind: Kind, found: Object) -> None:
@@ -64,7 +65,7 @@ def replace(cluster: Cluster, request: Request, target: Target) -> Reply:
     version = found["metadata"].get("resourceVersion")
     if version and version != current["metadata"]["resourceVersion"]:
         raise refuse.conflict(target.kind, target.name)
-    given = ("uid", "creationTimestamp", "generation", "resourceVersion")
+    given = ("uid", "creationTimestamp", "generation", "resourceVersion", "managedFields")
     kept = {name: current["metadata"][name] for name in given if name in current["metadata"]}
     found["metadata"] |= kept
     if "status" in current:
@@ -91,7 +92,7 @@ def patch(cluster: Cluster, request: Request, target: Target) -> Reply:
         raise refuse.conflict(target.kind, target.name)
     if "status" in target.kind.subresources and "status" in current:
         result["status"] = current["status"]
-    return Reply.of(store(cluster, request, target.kind, result))
+    return Reply.of(store(cluster, request, target.kind, result, said))
 
 
 def patched(cluster: Cluster, request: Request, target: Target, current: Object) -> tuple[Object, Any]:
@@ -115,7 +116,7 @@ def remember(cluster: Cluster, request: Request, found: Object, said: Object) ->
         cluster.managers[found["metadata"]["uid"], request.one("fieldManager")] = said
 
 
-def store(cluster: Cluster, request: Request, kind: Kind, found: Object) -> Object:
+def store(cluster: Cluster, request: Request, kind: Kind, found: Object, said: Any = None) -> Object:
     """Check a changed object against its schema and against what may not change, then store it."""
     checked(request, kind, found)
     before = cluster.store.get(kind, found["metadata"].get("namespace", ""), found["metadata"]["name"])
@@ -130,4 +131,6 @@ def store(cluster: Cluster, request: Request, kind: Kind, found: Object) -> Obje
         if before and before.get("spec") != found.get("spec"):
             found["metadata"]["generation"] = before["metadata"]["generation"] + 1
         return found
+    if before and before != found:
+        found = noted(request, found, said or found)
     return removal.changed(cluster, kind, found)
