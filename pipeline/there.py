@@ -89,6 +89,7 @@ class There:
 
     def run(self, command: Command, on_line: Callable[[str], None] | None) -> Finished:
         connection = self.connected()
+        self.folder(self.place(self.build))  # `discard` may have removed it
         env = {"PYTHONUNBUFFERED": "1", **command.env, MARK: str(self.build)}
         try:
             return leash.run(
@@ -130,14 +131,17 @@ class There:
 
     def folder(self, folder: PurePosixPath) -> None:
         """Make a folder and those above it, for us alone; where that fails, the file's own failure says why."""
-        if folder not in self.made and FOLDER in folder.parts:
-            self.folder(folder.parent)
-            with contextlib.suppress(OSError):
-                self.connection.sftp().mkdir(str(folder), 0o700)
-            self.made.add(folder)
+        with self.lock:
+            if folder not in self.made and FOLDER in folder.parts:
+                self.folder(folder.parent)
+                with contextlib.suppress(OSError):
+                    self.connection.sftp().mkdir(str(folder), 0o700)
+                self.made.add(folder)
 
     def upload(self, path: Path) -> None:
         """Mirror a folder or file: send what differs, delete what is gone, leave out what is no part of an image."""
+        if not path.exists():  # what was only ever written over there
+            return
         self.connected()
         if not path.is_relative_to(self.root) and path not in self.outside:
             self.outside.append(path)

@@ -468,6 +468,13 @@ def test_a_single_file_leaves_its_neighbours_alone(there: There, root: Path) -> 
     assert {"one": (b"one", False), "two": (b"two", False)}.items() <= tree(remote(there, root)).items()
 
 
+def test_what_is_not_here_is_left_as_it_is_there(there: There, root: Path) -> None:
+    path = root / "build" / "staging" / "secret" / "kustomization.yaml"
+    there.write(path, "{}", False)
+    there.upload(path.parent)
+    assert remote(there, path).read_text() == "{}"
+
+
 def test_a_folder_outside_the_checkout_is_found_under_its_own_path(there: There, tmp_path: Path) -> None:
     (tmp_path / "operator").mkdir()
     (tmp_path / "operator" / "kustomization.yaml").write_text("resources: []")
@@ -483,6 +490,7 @@ def test_the_working_folder_can_be_removed_whole_and_comes_again(there: There, r
     place = remote(there, path)
     there.discard()
     assert not place.parents[2].exists()
+    assert there.run(shell("echo on"), None).stdout == "on\n"
     assert there.write(path, "a", False)
 
 
