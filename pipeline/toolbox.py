@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipeline.clusters.existing import yours
 from pipeline.commands import Command, Steps
+from pipeline.config import require_project
 from pipeline.errors import UNFIT, PipelineError
 from pipeline.findings import INSTALL, Asking, Row, Rows, failed
 from pipeline.settings import Settings
@@ -28,6 +30,7 @@ def preconditions(settings: Settings) -> Steps:
     """What must be so before any change: the tools are there and fit; raises PipelineError (exit 3) where not."""
     if settings.cluster.kind == "local":
         return
+    require_project(settings)
     refuse(gcloud_fault((yield from present(gcloud_version(settings)))))
     if settings.cluster.kind == "gke":
         yield from present(plugin_version(settings))
@@ -122,6 +125,8 @@ def rows(settings: Settings) -> Rows:
     found = [(yield from gcloud_row(settings)), (yield from kubectl_row(settings))]
     if settings.cluster.kind == "gke":
         found.append((yield from plugin_row(settings)))
+    if settings.cluster.kind == "existing":
+        found.append((yield from context_row(settings)))
     return [*found, (yield from docker_row(settings))]
 
 
@@ -153,6 +158,21 @@ def plugin_row(settings: Settings) -> Asking[Row]:
     except PipelineError as error:
         return failed(command.argv[0], command, error)
     return Row(command.argv[0], "ok", "installed")
+
+
+def context_row(settings: Settings) -> Asking[Row]:
+    """Whether your own kubeconfig, which is only read, has the context that the settings name."""
+    name = settings.cluster.context or ""
+    command = Command(
+        ("kubectl", "config", "get-contexts", name, "--output=name"), f"look for the context {name}", kind="ask",
+        env=yours(settings), parse="text", unasked=name, timeout=30, absent=r"not found",
+    )  # fmt: skip
+    try:
+        known = yield command
+    except PipelineError as error:
+        return failed("context", command, error)
+    fix = "`kubectl config get-contexts` lists them: --set cluster.context=…"
+    return Row("context", "ok", name) if known else Row("context", "missing", f"no {name} in your kubeconfig", fix)
 
 
 def docker_row(settings: Settings) -> Asking[Row]:
