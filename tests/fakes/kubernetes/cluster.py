@@ -48,6 +48,8 @@ class Cluster:
         leads to."""
         self.reserved_address: Callable[[str], str | None] = lambda name: None
         """What a reserved address of that name is; the world sets it, for Ingresses."""
+        self.pulls: Callable[[str], bool] = lambda image: True
+        """Whether a registry has the image; a pod whose image it has not ends in ImagePullBackOff."""
         self.kinds: list[Kind] = built_in()
         self.objects: dict[str, Object] = state.of(self.api)
         self.store = Store(self.objects, state.lock)
@@ -132,10 +134,7 @@ class Cluster:
         for name, found in self.objects.items():
             resource = name.split("/")[0]
             owned = found["metadata"].get("ownerReferences")
-            given = name in self.given or re.fullmatch(
-                r"configmaps/.+/kube-root-ca.crt|serviceaccounts/.+/default", name
-            )
-            if not (owned or given or resource in ("events", "nodes")):
+            if not (owned or name in self.given or GIVEN.fullmatch(name) or resource in ("events", "nodes")):
                 lines.append(name)
         return sorted(lines)
 
@@ -173,8 +172,7 @@ class Cluster:
         if old := self.store.get(kind, *place(pod)):
             removal.delete(self, kind, old)
         made = removal.created(self, kind, pod)
-        if outcome and outcome.times != 0:
-            self.pod_outcomes[made["metadata"]["uid"]] = outcome.taken()
+        self.meets(made, outcome)
         self.set_status("pods", made, pods.pending(made))
         if not (outcome and outcome.reason == "Unschedulable"):
             self.place_pod(made)
@@ -191,10 +189,17 @@ class Cluster:
 
     def adopt(self, pod: Object) -> None:
         """A pod that was created directly: it is placed, and it too may meet an outcome."""
-        if outcome := self.outcome(pod["metadata"]["name"]):
-            self.pod_outcomes[pod["metadata"]["uid"]] = outcome.taken()
+        self.meets(pod, self.outcome(pod["metadata"]["name"]))
         self.set_status("pods", pod, pods.pending(pod))
         self.place_pod(pod)
+
+    def meets(self, pod: Object, outcome: Outcome | None) -> None:
+        """Note what the pod meets; an image that no registry has is met without anybody asking for it."""
+        images = [container.get("image", "") for container in pod["spec"]["containers"]]
+        if outcome is None and not all(map(self.pulls, images)):
+            outcome = outcomes.made(".*", "ImagePullBackOff", "", "", None, None)
+        if outcome and outcome.times != 0:
+            self.pod_outcomes[pod["metadata"]["uid"]] = outcome.taken()
 
     def outcome_of(self, pod: Object) -> Outcome | None:
         return self.pod_outcomes.get(pod["metadata"]["uid"])

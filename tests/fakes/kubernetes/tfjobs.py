@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fakes.kubernetes import pods
 from fakes.kubernetes.outcomes import STUCK
 from fakes.kubernetes.store import now
+from fakes.kubernetes.workloads import admitted
 
 if TYPE_CHECKING:
     from fakes.kubernetes.cluster import Cluster
@@ -22,6 +23,8 @@ def tfjob(cluster: Cluster, found: Object) -> Iterator[None]:
         yield
     where = f"TFJob {found['metadata']['namespace']}/{found['metadata']['name']}"
     tell(cluster, found, "Created", f"TFJob {found['metadata']['name']} is created.")
+    for replica in found["spec"]["tfReplicaSpecs"].values():
+        yield from admitted(cluster, found, replica["template"], "FailedCreatePod")
     limit = found["spec"].get("runPolicy", {}).get("backoffLimit")
     restarts = 0
     made = [start(cluster, found, replica, index) for replica, index in replicas(found)]

@@ -23,10 +23,21 @@ Object = dict[str, Any]
 Life = Iterator[None]
 
 
+def admitted(cluster: Cluster, found: Object, template: Object, reason: str = "FailedCreate") -> Life:
+    """Wait until the service account of the pods is there, as every controller has to."""
+    name, namespace = found["metadata"]["name"], found["metadata"]["namespace"]
+    account = template["spec"].get("serviceAccountName", "default")
+    while cluster.store.get(cluster.kind("serviceaccounts"), namespace, account) is None:
+        missing = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+        cluster.event(found, "Warning", reason, f'Error creating: pods "{name}-" is forbidden: {missing}')
+        yield
+
+
 def deployment(cluster: Cluster, found: Object) -> Life:
     """A new ReplicaSet's pods first, then the old pods go; pods that do not start leave the old ones in place."""
     name, namespace, wanted = found["metadata"]["name"], found["metadata"]["namespace"], found["spec"]["replicas"]
     replica_set = replica_set_of(cluster, found)
+    yield from admitted(cluster, replica_set, found["spec"]["template"])
     digest = replica_set["metadata"]["labels"]["pod-template-hash"]
     old = [pod for pod in owned(cluster, found) if pod["metadata"]["labels"].get("pod-template-hash") != digest]
     mine = [pod for pod in owned(cluster, found) if pod["metadata"]["labels"].get("pod-template-hash") == digest]
@@ -99,6 +110,7 @@ def deployment_status(found: Object, replica_set: Object, updated: int, old: int
 def stateful_set(cluster: Cluster, found: Object) -> Life:
     """Pods with numbers, made anew in place when the template changes."""
     name, namespace, wanted = found["metadata"]["name"], found["metadata"]["namespace"], found["spec"]["replicas"]
+    yield from admitted(cluster, found, found["spec"]["template"])
     for pod in owned(cluster, found):
         cluster.delete("pods", pod)
     for number in range(wanted):
@@ -121,6 +133,7 @@ def stateful_set(cluster: Cluster, found: Object) -> Life:
 def job(cluster: Cluster, found: Object) -> Life:
     """One pod at a time until one succeeds or the back-off limit is reached."""
     name, namespace, uid = found["metadata"]["name"], found["metadata"]["namespace"], found["metadata"]["uid"]
+    yield from admitted(cluster, found, found["spec"]["template"])
     labels = {"batch.kubernetes.io/job-name": name, "job-name": name, "batch.kubernetes.io/controller-uid": uid}
     for attempt in range(found["spec"]["backoffLimit"] + 1):
         suffix = hashlib.sha256(f"{uid}{attempt}".encode()).hexdigest()[:5]
