@@ -316,8 +316,8 @@ def test_deleted_cluster_leaves_its_load_balancers_and_disks(world: World, gclou
     space = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}
     cluster.add("persistentvolumeclaims", {"metadata": about, "spec": space})
     assert gcloud("container", "clusters", "delete", "mnist", AT).returncode == 0
-    left = {kind: told(gcloud("compute", kind, "list", "--format=json"))
-            for kind in ("forwarding-rules", "target-pools", "firewall-rules", "disks", "backend-services")}  # fmt: skip
+    kinds = ("forwarding-rules", "target-pools", "firewall-rules", "disks", "backend-services")
+    left = {kind: told(gcloud("compute", kind, "list", "--format=json")) for kind in kinds}
     assert {kind: len(found) for kind, found in left.items()} == {
         "forwarding-rules": 1, "target-pools": 1, "firewall-rules": 1, "disks": 1, "backend-services": 0,
     }  # fmt: skip

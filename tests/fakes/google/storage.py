@@ -202,16 +202,22 @@ def delete_object(state: State, request: Request, bucket: str, name: str) -> Rep
     return Reply(204)
 
 
-@api.on(f"POST {BUCKET}/o/{OBJECT}/rewriteTo/b/{{to}}/o/{{new=**}}")
-def rewrite(state: State, request: Request, bucket: str, name: str, to: str, new: str) -> Json:
+@api.on(f"POST {BUCKET}/o/{OBJECT}/copyTo/b/{{to}}/o/{{new}}")
+def copy(state: State, request: Request, bucket: str, name: str, to: str, new: str) -> Json:
     bucket_of(state, bucket)
     bucket_of(state, to)
     source = state.of(f"storage.objects/{bucket}").get(name)
     if source is None:
         raise objects.no_object(bucket, name)
     check(request, state.of(f"storage.objects/{to}").get(new))
-    kept = {name: source["meta"][name] for name in ("contentType", "metadata") if name in source["meta"]}
-    made = objects.put(state, request, to, {**kept, **request.json, "name": new}, source["data"])
+    kept = {field: source["meta"][field] for field in ("contentType", "metadata") if field in source["meta"]}
+    return objects.put(state, request, to, {**kept, **request.json, "name": new}, source["data"])
+
+
+@api.on(f"POST {BUCKET}/o/{OBJECT}/rewriteTo/b/{{to}}/o/{{new}}")
+def rewrite(state: State, request: Request, bucket: str, name: str, to: str, new: str) -> Json:
+    """A copy that the real one may make in several requests, this one in the first."""
+    made = copy(state, request, bucket, name, to, new)
     size = made["size"]
     return {"kind": "storage#rewriteResponse", "totalBytesRewritten": size, "objectSize": size, "done": True,
             "resource": made}  # fmt: skip
