@@ -13,6 +13,7 @@ from fakes.google.base import PROJECT, Json
 from fakes.google.server import GoogleServer
 from fakes.google.serviceusage import AT_FIRST
 from fakes.login import Login
+from fakes.standins.control import Docker
 from fakes.state import Request, State
 
 OPERATOR = Path(__file__).resolve().parent / "operator"
@@ -39,6 +40,7 @@ class World:
         self.api_address = self.server.url
         self.bin = folder / "bin"
         standins.install(self.bin, self.api_address, ("docker",) if real else ("docker", *REAL))
+        self.docker = Docker(self.bin)
         self.login = Login(folder / "login", self.state, self.api_address)
 
     def __enter__(self) -> World:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from fakes.world import World
 
+README = Path(__file__).resolve().parent.parent / "fakes" / "README.md"
 CLUSTERS = "/container/v1/projects/demo-project-1/locations/us-central1-c/clusters"
 
 
@@ -171,6 +173,14 @@ def test_environment_leads_to_our_login_and_executables(
     assert env["PATH"].split(os.pathsep)[0] == str(tmp_path / "bin")
     assert (Path(env["CLOUDSDK_CONFIG"]) / "configurations" / "config_default").is_file()
     assert "CLOUDSDK_CORE_PROJECT" not in env
+
+
+def test_examples_of_the_readme_run(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, faults, _ = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    exec(compile(first, str(README), "exec"), {})  # noqa: S102 - the page is ours
+    assert "object models/export/1/saved_model.pb" in capsys.readouterr().out
+    exec(compile(faults, str(README), "exec"), {"world": world})  # noqa: S102
+    assert [fault.status for fault in world.state.faults] == [503, 0, 0, 500]
 
 
 def test_closed_world_answers_no_more(tmp_path: Path) -> None:
