@@ -81,7 +81,7 @@ class Server:
             setattr(Handler, f"do_{method}", Handler.handle_any)
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        self.http.handle_error = self.note_error  # type: ignore[method-assign]
+        self.http.handle_error = self.note_error  # type: ignore[assignment,method-assign]
         if context:
             self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.http.server_address[1]

@@ -138,6 +138,22 @@ def test_the_server_says_that_it_is_ready(kubectl: Kubectl) -> None:
     assert kubectl("get", "--raw", "/readyz") == "ok"
 
 
+def test_the_server_lists_its_groups_in_the_older_form_too(kubectl: Kubectl) -> None:
+    kubectl.operator()
+    groups = json.loads(kubectl("get", "--raw", "/apis"))["groups"]
+    assert {"apps", "batch", "kubeflow.org", "cloud.google.com"} <= {group["name"] for group in groups}
+
+
+def test_the_server_lists_a_groups_resources_in_the_older_form_too(kubectl: Kubectl) -> None:
+    kubectl.operator()
+    listed = json.loads(kubectl("get", "--raw", "/apis/kubeflow.org/v1"))["resources"]
+    assert {one["name"] for one in listed} == {"tfjobs", "tfjobs/status", "tfjobs/scale"}
+
+
+def test_everybody_may_do_everything(kubectl: Kubectl) -> None:
+    assert kubectl("auth", "can-i", "create", "pods") == "yes\n"
+
+
 # Applying.
 
 
@@ -213,6 +229,35 @@ def test_a_secret_from_a_file_holds_the_file(kubectl: Kubectl) -> None:
     (kubectl.folder / "key.json").write_text("{}")
     kubectl("create", "secret", "generic", "user-gcp-sa", f"--from-file={kubectl.folder / 'key.json'}")
     assert kubectl.json("secret", "user-gcp-sa")["data"] == {"key.json": "e30="}
+
+
+def test_an_object_can_be_replaced_as_a_whole(kubectl: Kubectl) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "1"}}
+    kubectl("create", kubectl.file(config))
+    kubectl("replace", kubectl.file({**config, "data": {"b": "2"}}))
+    assert kubectl.json("configmap", "c")["data"] == {"b": "2"}
+
+
+def test_a_json_patch_changes_one_place(kubectl: Kubectl) -> None:
+    kubectl("apply", kubectl.file(deployment()))
+    change = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example.org/c:9"}]
+    kubectl("patch", "deployment", "web", "--type=json", "-p", json.dumps(change))
+    assert kubectl.json("deployment", "web")["spec"]["template"]["spec"]["containers"][0]["image"] == "example.org/c:9"
+
+
+def test_a_patch_of_the_status_leaves_the_spec(kubectl: Kubectl) -> None:
+    kubectl("apply", kubectl.file(service()))
+    change = {"spec": {"selector": {"app": "other"}}, "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.1"}]}}}
+    kubectl("patch", "service", "web", "--subresource=status", "--type=merge", "-p", json.dumps(change))
+    found = kubectl.json("service", "web")
+    assert (found["spec"]["selector"], found["status"]) == ({"app": "web"}, change["status"])
+
+
+def test_a_label_put_on_by_hand_stays_when_the_manifest_is_applied_again(kubectl: Kubectl) -> None:
+    kubectl("apply", kubectl.file(deployment()))
+    kubectl("label", "deployment", "web", "theirs=yes")
+    kubectl("apply", kubectl.file(deployment(replicas=2)))
+    assert kubectl.json("deployment", "web")["metadata"]["labels"] == {"theirs": "yes"}
 
 
 # Refusing, in the words of the real server.
@@ -328,6 +373,20 @@ def test_an_object_with_a_finalizer_stays_until_it_is_taken_off(cluster: Cluster
     assert kubectl("get", "configmap", "c", "--ignore-not-found") == ""
 
 
+def test_a_collection_can_be_deleted_in_one_request(cluster: Cluster, kubectl: Kubectl) -> None:
+    for name, app in (("one", "a"), ("two", "a"), ("three", "b")):
+        labels = {"app": app}
+        cluster.add("secrets", {"metadata": {"name": name, "namespace": "kubeflow", "labels": labels}})
+    kubectl("delete", "--raw", "/api/v1/namespaces/kubeflow/secrets?labelSelector=app%3Da", limit="0")
+    assert [one["metadata"]["name"] for one in cluster.of("secrets")] == ["three"]
+
+
+def test_orphans_are_left_when_asked_for(cluster: Cluster, kubectl: Kubectl) -> None:
+    kubectl("apply", kubectl.file(deployment()))
+    kubectl("delete", "deployment", "web", "--cascade=orphan")
+    assert len(cluster.of("pods")) == 1
+
+
 # What controllers make of it.
 
 
@@ -369,6 +428,36 @@ def test_a_new_version_that_cannot_start_leaves_the_old_one_running(cluster: Clu
     kubectl("apply", kubectl.file(other))
     status = kubectl.json("deployment", "web")["status"]
     assert (status["availableReplicas"], status["unavailableReplicas"], status["updatedReplicas"]) == (1, 1, 1)
+
+
+def test_scaling_changes_the_number_of_pods(cluster: Cluster, kubectl: Kubectl) -> None:
+    kubectl("apply", kubectl.file(deployment()))
+    kubectl("scale", "deployment/web", "--replicas=3")
+    assert len(cluster.of("pods")) == 3
+    kubectl("scale", "deployment/web", "--replicas=0")
+    assert cluster.of("pods") == []
+
+
+def test_a_stateful_sets_pods_are_numbered(kubectl: Kubectl) -> None:
+    numbered = deployment(serviceName="web", replicas=2) | {"kind": "StatefulSet"}
+    kubectl("apply", kubectl.file(numbered))
+    kubectl("rollout", "status", "statefulset/web", "--timeout=10s")
+    assert kubectl("get", "pods", "-o", "name").split() == ["pod/web-0", "pod/web-1"]
+
+
+def test_a_pod_of_its_own_runs_to_its_end(cluster: Cluster, kubectl: Kubectl) -> None:
+    cluster.log("once", "done")
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "example.org/c:1"}]}
+    kubectl("apply", kubectl.file({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "once"}, "spec": pod}))
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/once", "--timeout=10s")
+    assert kubectl("logs", "once") == "done\n"
+
+
+def test_a_volume_claim_is_bound(kubectl: Kubectl) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
+    kubectl("apply", kubectl.file(claim))
+    assert kubectl.json("pvc", "data")["status"]["phase"] == "Bound"
 
 
 def test_a_job_completes(kubectl: Kubectl) -> None:
@@ -534,6 +623,17 @@ def test_the_log_of_a_pod_without_its_image_is_refused(cluster: Cluster, kubectl
     cluster.fail("web", "ImagePullBackOff")
     kubectl("apply", kubectl.file(deployment()))
     assert "is waiting to start: trying and failing to pull image" in kubectl("logs", "deployment/web", code=1)
+
+
+def test_a_crashed_containers_log_is_the_one_before(cluster: Cluster, kubectl: Kubectl) -> None:
+    cluster.fail("web", "CrashLoopBackOff", log="no such module")
+    kubectl("apply", kubectl.file(deployment()))
+    assert kubectl("logs", "deployment/web", "--previous") == "no such module\n"
+
+
+def test_a_container_that_never_crashed_has_no_log_before(kubectl: Kubectl) -> None:
+    kubectl("apply", kubectl.file(deployment()))
+    assert "previous terminated container" in kubectl("logs", "deployment/web", "--previous", code=1)
 
 
 # Ports.

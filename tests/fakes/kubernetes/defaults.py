@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import ipaddress
 import zlib
 from typing import Any
@@ -19,6 +20,10 @@ DEPLOYMENT = {
     "replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
     "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
 }  # fmt: skip
+STATEFUL_SET = {
+    "replicas": 1, "revisionHistoryLimit": 10, "podManagementPolicy": "OrderedReady",
+    "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+}  # fmt: skip
 JOB = {"parallelism": 1, "completions": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": False}
 
 
@@ -31,7 +36,7 @@ def fill(kind: Kind, found: Object) -> None:
 
 def absent(target: Object, values: Object) -> None:
     for name, value in values.items():
-        target.setdefault(name, value)
+        target.setdefault(name, copy.deepcopy(value))
 
 
 def pod(found: Object) -> None:
@@ -58,7 +63,7 @@ def pod_spec(spec: Object) -> None:
 
 
 def workload(found: Object) -> None:
-    absent(found["spec"], DEPLOYMENT if found["kind"] == "Deployment" else {"replicas": 1})
+    absent(found["spec"], DEPLOYMENT if found["kind"] == "Deployment" else STATEFUL_SET)
     pod_spec(found["spec"]["template"]["spec"])
 
 

@@ -11,12 +11,12 @@ from fakes.kubernetes.kinds import Kind, defined_by
 from fakes.kubernetes.store import now
 
 if TYPE_CHECKING:
-    from fakes.kubernetes.cluster import Cluster
+    from fakes.kubernetes.inside import Inside
 
 Object = dict[str, Any]
 
 
-def created(cluster: Cluster, kind: Kind, found: Object) -> Object:
+def created(cluster: Inside, kind: Kind, found: Object) -> Object:
     """Store a new object; a namespace comes with its service account, a CRD with its kinds."""
     filled = copy.deepcopy(found) | {"apiVersion": kind.api_version, "kind": kind.kind}
     defaults.fill(kind, filled)
@@ -31,7 +31,7 @@ def created(cluster: Cluster, kind: Kind, found: Object) -> Object:
     return made
 
 
-def changed(cluster: Cluster, kind: Kind, found: Object) -> Object:
+def changed(cluster: Inside, kind: Kind, found: Object) -> Object:
     """Store a changed object; one that waited for its last finalizer goes."""
     if found["metadata"].get("deletionTimestamp") and not found["metadata"].get("finalizers"):
         cluster.store.remove(kind, found)
@@ -42,7 +42,7 @@ def changed(cluster: Cluster, kind: Kind, found: Object) -> Object:
     return cluster.store.put(kind, found)
 
 
-def delete(cluster: Cluster, kind: Kind, found: Object, orphan: bool = False) -> Object | None:
+def delete(cluster: Inside, kind: Kind, found: Object, orphan: bool = False) -> Object | None:
     """Delete an object and what it owns; the object itself where it stays for a while, else None."""
     if found["metadata"].get("finalizers") or kind.resource == "namespaces":
         found["metadata"].setdefault("deletionTimestamp", now())
@@ -62,7 +62,7 @@ def delete(cluster: Cluster, kind: Kind, found: Object, orphan: bool = False) ->
     return None
 
 
-def emptied(cluster: Cluster, kind: Kind, found: Object) -> Iterator[None]:
+def emptied(cluster: Inside, kind: Kind, found: Object) -> Iterator[None]:
     """A namespace that goes: first all that is in it, then itself, unless a finalizer keeps something."""
     name = found["metadata"]["name"]
     for one in [one for one in cluster.kinds if one.namespaced]:
@@ -75,14 +75,14 @@ def emptied(cluster: Cluster, kind: Kind, found: Object) -> Iterator[None]:
     cluster.store.remove(kind, found)
 
 
-def undefine(cluster: Cluster, definition: Object) -> None:
+def undefine(cluster: Inside, definition: Object) -> None:
     for one in [one for one in cluster.kinds if one in defined_by(definition)]:
         for found in cluster.store.every(one):
             delete(cluster, one, found)
         cluster.kinds = [other for other in cluster.kinds if other != one]
 
 
-def belongings(cluster: Cluster, uid: str) -> list[tuple[Kind, Object]]:
+def belongings(cluster: Inside, uid: str) -> list[tuple[Kind, Object]]:
     """What names the object of that uid as its owner."""
     owned = []
     for kind in list(cluster.kinds):
