@@ -34,7 +34,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 """Settings that lead to other commands."""
 
-TOO_MANY = 400
+TOO_MANY = 120
 """Steps after which a walk ends: a stage that waits would ask for ever."""
 
 Answer = Callable[[Settings, Step], Any]
