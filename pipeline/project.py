@@ -88,7 +88,7 @@ def apis(settings: Settings) -> Rows:
     row = Row("APIs", "warn", f"off: {short}", fix) if off else Row("APIs", "ok", "all that are needed are on")
     if settings.cluster.kind != "gke":
         return [row]
-    if "compute.googleapis.com" in off:
+    if on and "compute.googleapis.com" in off:
         return [row, Row("zone and quota", "warn", "not known while the API compute is off", fix)]
     return [row, *(yield from zone(settings)), *(yield from quotas(settings))]
 

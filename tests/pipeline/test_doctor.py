@@ -166,6 +166,7 @@ def test_dry_prints_the_questions_and_asks_none(tools: Tools, capsys: pytest.Cap
     printed = capsys.readouterr().out
     assert "gcloud version --format=json" in printed
     assert "kubectl version --client" in printed
+    assert "gcloud compute regions describe" in printed
 
 
 @pytest.mark.parametrize("tool", ["gcloud", "kubectl", "gke-gcloud-auth-plugin"])
