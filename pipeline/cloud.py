@@ -48,7 +48,8 @@ def change(settings: Settings, *words: str, doing: str, **how: Any) -> Command:
     return gcloud(settings, *words, doing=doing, **{"timeout": 600, "retry": True, "done": EXISTS, **how})
 
 
-EXISTS = r"code=409, message=Already exists|ALREADY_EXISTS|already exists|is the subject of a conflict"
+EXISTS = r"code=409, message=Already exists|ALREADY_EXISTS|already exists"
+"""In stderr: it is so already. "Is the subject of a conflict" alone may also mean that somebody else was quicker."""
 
 GONE = r"code=404|NOT_FOUND|[Nn]ot found|was not found|does not exist"
 

@@ -78,6 +78,8 @@ class Together:
     """Questions that do not wait for one another; the answer is the list of theirs."""
 
     asks: tuple[Command | Probe, ...]
+    kind: Literal["ask", "wait"] = "ask"
+    """`wait`: what is asked after the changes before it, so `plan` leaves it out."""
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.asks))
@@ -181,6 +183,13 @@ class Result:
 Step = Command | Write | Upload | Remove | Probe | Together | Watch | Call | Pause | Note | Diff | Unchanged | Result
 Steps = Generator[Step, Any, None]
 """A stage: it yields steps, and gets back what a Command printed, a Probe answered or a Call returned."""
+
+
+def each(*steps: Step) -> Steps:
+    """These steps, one after the other; a plain tuple could not be sent their answers."""
+    for step in steps:  # noqa: UP028
+        yield step
+
 
 Asking = Generator[Step, Any, Any]
 """A part of a stage that comes to an answer: `answer = yield from part(…)`."""

@@ -140,8 +140,7 @@ def perform(step: Step, show: Say, hands: Hands, known: Known) -> Any:
 def asked(step: Command | Probe | Together, hands: Hands, known: Known, made: Container[str] = ()) -> Any:
     """The answer to a question, or to several at once; `unasked` for one about what is yet to be made."""
     if isinstance(step, Together):
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            return list(threads.map(lambda one: asked(one, hands, known, made), step.asks))
+        return asked_together(step, hands, known, made)
     if any(thing in made for thing in step.needs):
         return step.unasked
     if isinstance(step, Probe):
@@ -149,6 +148,20 @@ def asked(step: Command | Probe | Together, hands: Hands, known: Known, made: Co
     if step not in known or step.quiet:
         known[step] = carry_out(step, lambda line: None, hands)
     return known[step]
+
+
+def asked_together(step: Together, hands: Hands, known: Known, made: Container[str]) -> list[Any]:
+    """The answers of several questions, asked by a few threads; Ctrl-C ends those that are being asked."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        waiting = [threads.submit(asked, one, hands, known, made) for one in step.asks]
+        try:
+            return [one.result() for one in waiting]
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            for one in step.asks:
+                if isinstance(one, Command):
+                    hands.interrupt(one)
+            raise
 
 
 def unasked(step: Step) -> Any:
@@ -188,7 +201,7 @@ def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say, known: 
     def reply(step: Step) -> Any:
         answer = unasked(step)
         match step:
-            case Command(kind="ask") | Probe() | Together():
+            case Command(kind="ask") | Probe() | Together(kind="ask"):
                 answer = asked(step, hands, known, made)
             case Write() if not step.private:
                 hands.write(step.path, step.text, False)  # the rendered manifest, for `kubectl diff`
@@ -226,10 +239,16 @@ def carry_out(command: Command, show: Say, hands: Hands) -> Any:
 
 def passes(command: Command, finished: Finished) -> bool:
     """Whether a failure is of the kind that passes by itself."""
-    if finished.timed_out or not finished.code or finished.code in command.codes:
+    if finished.timed_out or finished.code in command.codes or so_already(command, finished):
         return False
     cause = causes.of(finished.stderr or finished.stdout)
     return cause is not None and cause.passes
+
+
+def so_already(command: Command, finished: Finished) -> bool:
+    """Whether a failure says that there is no such thing, or that it is so already."""
+    patterns = [pattern for pattern in (command.absent, command.done) if pattern]
+    return finished.code != 0 and any(causes.found(pattern, finished.stderr) for pattern in patterns)
 
 
 def retold(state: tenacity.RetryCallState) -> str:
@@ -244,10 +263,8 @@ def answer_of(command: Command, finished: Finished) -> Any:
     """What goes back into the stage for a command that has ended; raises RunFailed where it failed."""
     if finished.timed_out:
         raise RunFailed(f"{command.doing}: no end after {command.timeout:g} s, so it was stopped: {command}")
-    if finished.code and command.absent and causes.found(command.absent, finished.stderr):
-        return None
-    if finished.code and command.done and causes.found(command.done, finished.stderr):
-        return ""
+    if so_already(command, finished):
+        return None if command.kind != "change" else ""
     if finished.code not in command.codes:
         raise RunFailed(failure(command, finished))
     answer = parsed(command, finished.stdout)
@@ -268,6 +285,8 @@ def parsed(command: Command, stdout: str) -> Any:
         return stdout.strip()
     if command.parse != "json":
         return stdout
+    if command.absent and not stdout.strip():  # kubectl's --ignore-not-found prints nothing
+        return None
     try:
         return json.loads(stdout)
     except ValueError:

@@ -173,11 +173,6 @@ def end(processes: Iterable[psutil.Process], grace: float = 10.0) -> int:
     return len(there)
 
 
-def end_command(build: Path, argv: Sequence[str]) -> int:
-    """End the processes of a build folder that run this very command; how many there were."""
-    return end([process for process in marked(build) if runs(process, argv)], grace=3.0)
-
-
 def runs(process: psutil.Process, argv: Sequence[str]) -> bool:
     """Whether a process was started with this argv; a script's stands behind its interpreter."""
     with contextlib.suppress(psutil.Error):

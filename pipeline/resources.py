@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.commands import Call, Command, Note, Probe, Step, Steps, Together, Unchanged
+from pipeline.commands import Call, Command, Note, Probe, Step, Steps, Together, Unchanged, each
 from pipeline.errors import PipelineError
 from pipeline.settings import MANAGED_BY, Settings
 
@@ -58,7 +58,7 @@ def up(settings: Settings, *resources: Resource) -> Steps:
             raise PipelineError(f"{resource.what} belongs to {whose}; nothing was done to it: choose another name")
     for resource, there in zip(resources, found, strict=True):
         changes = resource.mend(there) if there else resource.make
-        yield from changes
+        yield from each(*changes)
         if not changes:
             yield Unchanged(f"{resource.what} is there")
 
@@ -78,7 +78,7 @@ def down(settings: Settings, *resources: Resource) -> Generator[Step, Any, list[
             if whose:
                 yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)
             elif there:
-                yield from resource.undo
+                yield from each(*resource.undo)
         except PipelineError as error:
             failures.append(f"{resource.what}: {error.message}")
             yield Note(f"{resource.what} could not be removed; going on with the rest", always=True)

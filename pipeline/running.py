@@ -95,7 +95,9 @@ def command(c: Context, *names: str) -> str:
     chosen = c.config.pipeline
     plain = chosen["environment"] == program.DEFAULT_ENVIRONMENT and "INVOKE_ENV" not in os.environ
     words = [os.environ.get("PIPELINE_COMMAND", "invoke"), *([] if plain else [f"--env={chosen['environment']}"])]
-    if set(names) & set(stages.STAGES):
+    if names == stages.STAGES:
+        names = ("all",)
+    if {*names} & {*stages.STAGES, *stages.OPTIONAL, "all", "plan"}:
         words += [word for change in chosen["set"] for word in ("--set", change)]
     return shlex.join([*words, *(word for name in names for word in name.split())])
 

@@ -10,7 +10,7 @@ from pipeline.settings import MANAGED_BY, Settings
 APIS = {
     "artifactregistry": "artifactregistry/", "cloudbilling": "cloudbilling/", "cloudbuild": "cloudbuild/",
     "cloudresourcemanager": "cloudresourcemanager/", "compute": "compute/v1/", "container": "container/",
-    "iam": "iam/", "servicemanagement": "servicemanagement/", "serviceusage": "serviceusage/",
+    "iam": "iam/", "iap": "iap/", "servicemanagement": "servicemanagement/", "serviceusage": "serviceusage/",
     "storage": "storage/storage/v1/",
 }  # fmt: skip
 """Google's APIs that gcloud calls for us, and their places below `gcp.api_address`."""
@@ -18,7 +18,7 @@ APIS = {
 LINK_LOGIN = (
     'mkdir -p "$0" && for part in access_tokens.db active_config application_default_credentials.json configurations '
     "credentials.db default_configs.db legacy_credentials; "
-    'do ln -sfn "${1:-$HOME/.config/gcloud}/$part" "$0/$part"; done'
+    'do [ -L "$0/$part" ] || rm -rf "$0/$part"; ln -sfn "${1:-$HOME/.config/gcloud}/$part" "$0/$part"; done'
 )
 """Login and proxy of the user's gcloud, under a configuration folder of our own: what gcloud notes down goes there."""
 
@@ -40,7 +40,7 @@ def gcloud_environment(settings: Settings) -> dict[str, str]:
     }  # fmt: skip
     if api:
         places = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"{api}/{end}" for name, end in APIS.items()}
-        ours |= places | {"CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(build / "fake-token")}
+        ours |= places
     return ours
 
 

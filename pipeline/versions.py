@@ -49,7 +49,7 @@ class Run:
     why: str
 
 
-UNKNOWN = Run("<tag>", "new", "not looked at")
+UNKNOWN = Run("<tag>", "new", "what is in the bucket is not known yet")
 
 
 def listed(settings: Settings) -> list[Version]:

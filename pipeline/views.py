@@ -143,7 +143,7 @@ def render(c: Context, component: str = "", tag: str = "") -> None:
     if component and component not in manifests.COMPONENTS:
         raise PipelineError(f'there is no component "{component}": known are {", ".join(manifests.COMPONENTS)}')
     with lock.hold(settings.build, "render"):
-        for name in [component] if component else manifests.COMPONENTS:
+        for name in [component] if component else manifests.components(settings):
             path = settings.build / f"{name}.yaml"
             write(path, manifests.dump(manifests.render(settings, name, tag or str(int(time.time())))))
             say(str(path))

@@ -87,16 +87,19 @@ def test_the_pipeline_imports_downwards_only() -> None:
     layers = (
         "errors",
         "settings commands names yamlfile",
-        "explain conflicts program processes causes files",
-        "config listing hands tools lock",
+        "endpoint explain program processes causes files",
+        "conflicts tools ssh leash",
+        "config listing images lock findings",
+        "hands there",
         "execution",
-        "images storage",
-        "manifests testing client",
-        "resources versions",
+        "cloudstorage testing client costs",
+        "storage placement resources",
+        "manifests versions",
         "cloud",
         "clusters",
-        "stages",
-        "running views doctor plan",
+        "stages toolbox project machine",
+        "running views doctor",
+        "pages",
     )
     level = {name: number for number, names in enumerate(layers) for name in names.split()}
     for path in (ROOT / "pipeline").rglob("*.py"):

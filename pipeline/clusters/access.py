@@ -16,15 +16,15 @@ from pipeline.clusters import workloads
 from pipeline.clusters.kube import look, selector
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import carry_out, failure
-from pipeline.processes import end_command, free_port
+from pipeline.processes import free_port
 from pipeline.settings import Settings
 from pipeline.tools import kubectl
 
 STARTING = 30.0
 """Seconds for a port-forward to say where it listens."""
 
-FOREVER = 30 * 86400.0
-"""Seconds that a port-forward may stay open: a month."""
+FOREVER = 14 * 86400.0
+"""Seconds that a port-forward may stay open: two weeks; poll(2) cannot count to a month."""
 
 HTTP = 80
 
@@ -50,7 +50,7 @@ class Forward:
     """A `kubectl port-forward` that runs beside us, on this machine or on the environment's host."""
 
     def __init__(self, settings: Settings, target: str, port: int, here: int, namespace: str) -> None:
-        self.hands, self.far, self.build = hands.of(settings), settings.host is not None, settings.build
+        self.hands = hands.of(settings)
         self.words: queue.Queue[str | PipelineError] = queue.Queue()
         self.command = kubectl(
             settings, "port-forward", target, f"{here or ''}:{port}", "--address=127.0.0.1", limit="0",
@@ -85,10 +85,7 @@ class Forward:
 
     def stop(self) -> None:
         """End it, with the process that it is."""
-        if self.far:
-            self.hands.close()  # what runs over there ends with its connection
-        else:
-            end_command(self.build, self.command.argv)
+        self.hands.interrupt(self.command)
         self.over.wait(10)
 
 

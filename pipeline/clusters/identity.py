@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline import cloud, manifests
 from pipeline.clusters import kube
-from pipeline.commands import Probe, Remove, Steps, Unchanged, Upload, Write
+from pipeline.commands import Probe, Remove, Steps, Unchanged, Write
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.tools import gcloud
@@ -33,7 +33,6 @@ def key_secret(settings: Settings) -> Steps:
     yield Remove(folder / KEY)
     yield from withdraw(settings)
     yield Write(folder / "kustomization.yaml", kustomization(settings))
-    yield Upload(folder)
     try:
         yield cloud.change(
             settings, "iam", "service-accounts", "keys", "create", str(folder / KEY),

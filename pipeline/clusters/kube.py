@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pipeline import manifests
-from pipeline.commands import Command, Diff, Note, Steps, Unchanged, Write
+from pipeline.commands import Asking, Command, Diff, Note, Steps, Unchanged, Upload, Write
 from pipeline.errors import PipelineError
 from pipeline.manifests import Manifest
 from pipeline.settings import MANAGED_BY, Settings
@@ -112,11 +113,34 @@ def applied(
         settings, "diff", f"--filename={path}", doing=f"compare {named}", kind="ask", codes=(0, 1), timeout=120,
         needs=("cluster", "namespace", *needs), unasked=(1, ""),
     )  # fmt: skip
-    if code == 0:
+    stale = yield from ended(settings, documents, code != 0)
+    if code == 0 and not stale:
         yield Unchanged(f"{named}: as in {path.name}")
         return
     yield Diff(difference)
+    for kind, name in stale:
+        yield kubectl(
+            settings, "delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=2m", limit="0",
+            doing=f"delete {kind} {name}, which cannot be run again", retry=True, timeout=150,
+        )  # fmt: skip
     yield apply_command(settings, f"--filename={path}", doing=f"apply {named}", makes=makes)
+
+
+def ended(settings: Settings, documents: list[Manifest], differs: bool) -> Asking:
+    """The jobs that are there and must go first: a failed one is not run again, a changed one cannot be changed."""
+    stale = list[tuple[str, str]]()
+    for one in documents:
+        if one["kind"] in ("Job", "TFJob"):
+            kind, name = one["kind"].lower(), one["metadata"]["name"]
+            found = yield get(settings, kind, name, needs=("namespace",))
+            if found and (differs or "Failed" in conditions(found)):
+                stale.append((kind, name))
+    return stale
+
+
+def conditions(found: Manifest) -> set[str]:
+    """The conditions of an object that hold."""
+    return {one["type"] for one in found.get("status", {}).get("conditions", []) if one["status"] == "True"}
 
 
 def namespace(settings: Settings) -> Steps:
@@ -164,7 +188,11 @@ def operator(settings: Settings) -> Steps:
     if there and crd:
         yield Unchanged("the training operator is there")
     else:
+        if Path(settings.cluster.operator).is_dir():
+            yield Upload(Path(settings.cluster.operator))
         yield kustomize(settings, settings.cluster.operator, "install the training operator", makes="operator")
+    if (there or {}).get("status", {}).get("availableReplicas") and crd:
+        return
     yield kubectl(
         settings, "rollout", "status", "deployment/training-operator", "--timeout=5m", namespace=OPERATOR_NAMESPACE,
         doing="wait for the training operator", kind="wait", limit="0", timeout=330,

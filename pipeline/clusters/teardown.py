@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,6 @@ def of_gke(settings: Settings, number: str, connected: Steps, keep_models: bool)
     failures += yield from resources.down(settings, whole)
     failures += yield from orphans(settings)
     failures += yield from resources.down(settings, *around(settings, number, keep_models))
-    yield Call(f"delete {settings.build}", partial(delete_build, settings))
     yield from proven(settings, (whole, *around(settings, number, keep_models)), failures, keep_models)
 
 
@@ -142,13 +142,15 @@ def place_of(thing: dict[str, Any]) -> str:
     return f"--region={region}" if region else "--global"
 
 
+VOLUME = "goog-gke-volume"
+"""The label, without a value, of the disks that GKE made for volumes."""
+
+
 def disks(settings: Settings) -> Steps:
     """Volumes of a cluster that is gone; GKE hands the cluster's labels on to them."""
     marks = " AND ".join(f"labels.{key}={value}" for key, value in labels(settings).items())
-    found = yield after_cluster(
-        settings, "compute", "disks", "list", f"--filter=labels.goog-gke-volume:* AND {marks}", doing="look for disks"
-    )
-    for disk in found or []:
+    found = yield after_cluster(settings, "compute", "disks", "list", f"--filter={marks}", doing="look for disks")
+    for disk in (one for one in found or [] if VOLUME in one.get("labels", {})):
         zone = str(disk["zone"]).rsplit("/", 1)[-1]
         yield cloud.undo(
             settings,
@@ -163,7 +165,8 @@ def disks(settings: Settings) -> Steps:
 
 def proven(settings: Settings, whole: tuple[Resource, ...], failures: list[str], keep_models: bool) -> Steps:
     """List again all that could be there; RunFailed where something of ours still is."""
-    found = yield Together(tuple(resource.look for resource in whole))
+    looks = tuple(replace(resource.look, unasked=None) for resource in whole)
+    found = yield Together(looks, kind="wait")
     left = [
         resource.what
         for resource, there in zip(whole, found, strict=True)
@@ -172,6 +175,7 @@ def proven(settings: Settings, whole: tuple[Resource, ...], failures: list[str],
     if failures or left:
         lines = [*failures, *(f"{what} is still there" for what in left)]
         raise RunFailed("clean left something behind:\n  " + "\n  ".join(lines))
+    yield Call(f"delete {settings.build}", partial(delete_build, settings))
     kept = f"; the models are kept in {settings.bucket}" if keep_models else ""
     yield Result(f"nothing is left: looked for {len(whole)} things, found 0{kept}")
 
@@ -196,7 +200,6 @@ def of_existing(settings: Settings, number: str, ours: Asking, keep_models: bool
     outside = (cloud.account(settings, "user"), cloud.registry(settings))
     models = cloud.access(settings, number) if keep_models else cloud.bucket(settings)
     failures += yield from resources.down(settings, models, *outside)
-    yield Call(f"delete {settings.build}", partial(delete_build, settings))
     yield from proven(settings, (models, *outside), failures, keep_models)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import causes
 from pipeline.clusters import podstates
-from pipeline.clusters.kube import poll
+from pipeline.clusters.kube import conditions, poll
 from pipeline.clusters.podstates import Trouble
 from pipeline.commands import Asking, Command, Note, Pause, Steps
 from pipeline.errors import RunFailed
@@ -16,8 +16,8 @@ from pipeline.manifests import Manifest
 from pipeline.settings import Settings
 from pipeline.tools import kubectl
 
-POLL = 3.0
-"""Seconds between two looks."""
+FIRST_POLL, POLL = 0.5, 3.0
+"""Seconds until the second look, and between the later ones."""
 
 STUCK = 45.0
 """Seconds after which a pod that cannot start is given up: by then its image was tried three times."""
@@ -51,8 +51,10 @@ class Patience:
         self.waited, self.since, self.told = 0.0, dict[str, float](), set[str]()
 
     def pause(self) -> Pause:
-        self.waited += POLL
-        return Pause(POLL)
+        """The time until the next look: short at first, for what is there already."""
+        seconds = min(POLL, max(FIRST_POLL, self.waited))
+        self.waited += seconds
+        return Pause(seconds)
 
     def news(self, found: list[Trouble]) -> list[str]:
         """Troubles not told yet."""
@@ -83,7 +85,7 @@ def job(settings: Settings, manifest: Manifest) -> Steps:
         found = yield poll(settings, "get", kind, name, done=SUCCEEDED)
         pods = (yield pods_of(settings, label))["items"]
         yield from log.new(first(pods))
-        state = {one["type"] for one in found.get("status", {}).get("conditions", []) if one["status"] == "True"}
+        state = conditions(found)
         if state & {"Succeeded", "Complete"}:
             return
         if state & {"Failed", "FailureTarget"}:
