@@ -50,9 +50,20 @@ def versions(rest: str, model: str) -> dict[str, str]:
 
 
 def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
-    """Wait until a version is AVAILABLE; RunFailed as soon as the server refuses it, or after `limit` seconds."""
+    """Wait until a version is AVAILABLE; RunFailed as soon as the server refuses it, or after `limit` seconds.
+
+    A server that has loaded nothing yet knows no such model: that passes too.
+    """
     deadline = time.monotonic() + limit
-    while (there := {one["version"]: one for one in statuses(rest, model)}).get(tag, {}).get("state") != "AVAILABLE":
+    while True:
+        try:
+            there = {one["version"]: one for one in statuses(rest, model)}
+        except RunFailed:
+            if time.monotonic() > deadline:
+                raise
+            there = {}
+        if there.get(tag, {}).get("state") == "AVAILABLE":
+            return
         refused = there.get(tag, {}).get("status", {}).get("error_message")
         if refused:
             remedy = "`invoke train --force serve` makes another version"

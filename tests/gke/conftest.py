@@ -1,0 +1,57 @@
+"""Fake clouds for the tests of this folder: one version trained for all of them, and a checkout for each cloud."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud import Cloud
+from conftest import SMALL, copied
+
+REAL = pytest.mark.skipif(
+    not all(map(shutil.which, ("gcloud", "kubectl", "gke-gcloud-auth-plugin"))),
+    reason="gcloud, kubectl and gke-gcloud-auth-plugin are not installed",
+)
+"""For tests that the real clients take part in."""
+
+
+@pytest.fixture(scope="session")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version that our trainer made: what every fake TFJob leaves in its bucket."""
+    checkout = copied(tmp_path_factory.mktemp("trained") / "checkout")
+    try:
+        checkout.invoke("train", *SMALL)
+        (made,) = (checkout.build / "bucket" / "export").iterdir()
+        return Path(shutil.copytree(made, checkout.root.parent / "version"))
+    finally:
+        checkout.end()
+
+
+@pytest.fixture
+def new_cloud(tmp_path: Path, version: Path) -> Iterator[Callable[..., Cloud]]:
+    """Makes fake clouds, each empty and with a checkout of its own; all end with the test."""
+    made: list[Cloud] = []
+
+    def new(real: bool = False) -> Cloud:
+        folder = tmp_path / f"cloud{len(made)}"
+        made.append(Cloud(copied(folder / "checkout"), folder, version, real))
+        return made[-1]
+
+    yield new
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def cloud(new_cloud: Callable[..., Cloud]) -> Cloud:
+    """A fake cloud that stand-ins of gcloud, kubectl and docker reach: quick."""
+    return new_cloud()
+
+
+@pytest.fixture
+def real_cloud(new_cloud: Callable[..., Cloud]) -> Cloud:
+    """A fake cloud that the real gcloud and kubectl of this machine reach."""
+    return new_cloud(real=True)
