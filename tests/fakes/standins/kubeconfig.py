@@ -79,7 +79,7 @@ class Kubeconfig:
         name = name or self.value["current-context"]
         context = (self.named("contexts", name) or {}).get("context")
         if not context:
-            raise NoContext(f"context was not found for specified context: {name}" if name else "")
+            raise NoContext(f'context "{name}" does not exist' if name else "")
         cluster = (self.named("clusters", context["cluster"]) or {}).get("cluster")
         if cluster is None:
             raise NoContext(f'cluster "{context["cluster"]}" does not exist')

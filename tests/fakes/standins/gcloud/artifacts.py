@@ -103,7 +103,7 @@ def images(cloud: Cloud, options: Options, path: str) -> list[Json]:
 def entry(image: Json, with_tags: bool) -> Json:
     package, _, digest = image["uri"].partition("@")
     tags = {"tags": image.get("tags", [])} if with_tags else {"tags": []}
-    metadata = {"imageSizeBytes": image["imageSizeBytes"], "mediaType": image["mediaType"], "name": image["name"]}
+    metadata = {key: image[key] for key in ("buildTime", "imageSizeBytes", "mediaType", "name") if key in image}
     return {"package": package, "version": digest, "createTime": image["uploadTime"],
             "updateTime": image["updateTime"], "metadata": metadata, **tags}  # fmt: skip
 

@@ -109,7 +109,7 @@ def pool(options: Options, name: str) -> Json:
 
 
 def scaling(options: Options) -> Json:
-    limits = {"minNodeCount": int(options.one("min-nodes", "0")), "maxNodeCount": int(options.one("max-nodes", "0"))}
+    limits = {"maxNodeCount": int(options.one("max-nodes", "0")), "minNodeCount": int(options.one("min-nodes", "0"))}
     return {"enabled": True, **limits}
 
 

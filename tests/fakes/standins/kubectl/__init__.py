@@ -13,7 +13,7 @@ from importlib import import_module
 from fakes.standins.arguments import Bad, parse
 from fakes.standins.kubectl.session import Failed, Session
 
-EVERYWHERE = "kubeconfig context namespace request-timeout cluster user v"
+EVERYWHERE = "kubeconfig context namespace request-timeout cache-dir cluster user v"
 SHORT = "n=namespace f=filename k=kustomize l=selector o=output A=all-namespaces c=container p=previous R=recursive"
 FILES = "filename kustomize"
 

@@ -23,7 +23,10 @@ Example resource specifications include:
 def delete(session: Session, options: Options) -> int:
     """Delete all that is meant, go on past what is not there, then wait for the end of what was deleted."""
     gone, missing = [], []
-    for kind, namespace, name in meant(session, options):
+    all_meant = meant(session, options)
+    if options.has("namespace") and any(not kind.namespaced for kind, _, _ in all_meant):
+        complain("Warning: deleting cluster-scoped resources, not scoped to the provided namespace")
+    for kind, namespace, name in all_meant:
         path = session.path(kind, namespace, name)
         try:
             session.ask("DELETE", path, {"propagationPolicy": "Background"})
@@ -46,8 +49,6 @@ def meant(session: Session, options: Options) -> list[tuple[Kind, str, str]]:
         found, wrong = manifests(session, options)
         if wrong and not options.has("ignore-not-found"):
             raise Failed("\n".join(wrong))
-        if options.has("namespace") and any(not one.kind.namespaced for one in found):
-            complain("Warning: deleting cluster-scoped resources, not scoped to the provided namespace")
         return [(one.kind, one.namespace, one.name) for one in found]
     if not options.words:
         raise Failed(HOW_MUCH)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 USAGE = """error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.
-POD or TYPE/NAME is a required argument for the logs command"""
+POD or TYPE/NAME is a required argument for the logs command
+See 'kubectl logs -h' for help and examples"""
 
 
 def logs(session: Session, options: Options) -> int:
