@@ -271,12 +271,19 @@ def test_docker_is_led_to_gcloud_for_its_logins(world: World, tmp_path: Path) ->
     assert helpers == {"us-central1-docker.pkg.dev": "gcloud"}
 
 
-@pytest.mark.parametrize("flag", ["--format=table(name)", "--format=value(name.basename())", "--filter=(a=b)"])
+@pytest.mark.parametrize("flag", ["--format=table(name)", "--format=value(name.nonsense())", "--filter=(a=b)"])
 def test_a_format_or_filter_it_does_not_know_ends_with_2(full: World, flag: str) -> None:
     assert run(full, f"container clusters list '{flag}'").returncode == 2
 
 
-ITEM = {"name": "x", "labels": {"a": "b", "empty": ""}, "on": True, "list": [1, 2], "in": {"deep": "y"}}
+ITEM = {
+    "name": "x",
+    "labels": {"a": "b", "empty": ""},
+    "on": True,
+    "list": [1, 2],
+    "in": {"deep": "y"},
+    "path": "a/b/c",
+}
 
 
 @pytest.mark.parametrize(
@@ -284,6 +291,7 @@ ITEM = {"name": "x", "labels": {"a": "b", "empty": ""}, "on": True, "list": [1, 
     [
         ("value(name,in.deep)", "x\ty\n"),
         ("value(list,on,nothing)", "1;2\tTrue\t\n"),
+        ("value(path.basename())", "c\n"),
         ("value(labels)", "a=b;empty=\n"),
         ("none", ""),
         ("json(in.deep,nothing)", '{\n  "in": {\n    "deep": "y"\n  }\n}\n'),

@@ -19,16 +19,26 @@ from fakes.standins.{name} import main
 sys.exit(main(sys.argv[1:], {bin!r}, {google!r}))
 """
 
+PLUGIN = "gke-gcloud-auth-plugin"
+MODULES = {PLUGIN: "plugin"}
+"""Executables whose module has another name."""
+
 
 def install(bin: Path, google: str, names: Iterable[str] = ("docker",)) -> None:
-    """Write the named executables into `bin`; `google` is where every Google API answers."""
+    """Write the named executables into `bin`; `google` is where every Google API answers.
+
+    gke-gcloud-auth-plugin comes with gcloud.
+    """
     import sys
     from pathlib import Path
 
     from fakes.standins.control import put
 
+    wanted = list(names)
+    wanted += [PLUGIN] if "gcloud" in wanted and PLUGIN not in wanted else []
     tests = Path(__file__).resolve().parent.parent.parent
     bin.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        text = PROGRAM.format(python=sys.executable, tests=str(tests), name=name, bin=str(bin), google=google)
+    for name in wanted:
+        module = MODULES.get(name, name)
+        text = PROGRAM.format(python=sys.executable, tests=str(tests), name=module, bin=str(bin), google=google)
         put(bin / name, text, 0o755)

@@ -12,6 +12,7 @@ import sys
 from fakes.standins.arguments import Bad, Options, parse
 from fakes.standins.gcloud.cloud import Cloud, Failed
 from fakes.standins.gcloud.formats import NoSuchFormat, shown
+from fakes.standins.gcloud.formats import check as checked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def main(argv: list[str], bin: str, google: str) -> int:
     try:
         options = understood(words[len(name.split()) :] + rest, valued, switches)
         check(options.words, positional.split())
+        checked(options)
         value = function(Cloud(options.one("project"), google), options, *options.words)
         print(shown(value, options), end="")
     except Bad as bad:

@@ -53,8 +53,10 @@ def content(file: str) -> str:
         with open(file) as opened:  # noqa: PTH123 - pathlib costs a tenth of the start
             text = opened.read()
         json.loads(text)
-    except (OSError, ValueError) as error:
-        raise Failed(f"Unable to read file [{file}], which the stand-in wants as JSON: {error}") from None
+    except OSError as error:
+        raise Failed(f"Unable to read file [{file}]: {error}") from None
+    except ValueError as error:
+        raise Failed(f"the stand-in wants {file} as JSON: {error}") from None
     return text
 
 

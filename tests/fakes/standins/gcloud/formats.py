@@ -31,10 +31,16 @@ def shown(value: Any, options: Options) -> str:
     return formatted(value, options.one("format", "yaml"))
 
 
+def check(options: Options) -> None:
+    """Raises NoSuchFormat before anything is done."""
+    formatted({}, options.one("format", "yaml"))
+    passes({}, options.one("filter"))
+
+
 def formatted(value: Any, format: str) -> str:
     name, _, rest = format.partition("(")
     keys = [key.strip() for key in rest.removesuffix(")").split(",") if key.strip()]
-    if any(not re.fullmatch(r"[\w.@/-]+", key) for key in keys):
+    if any(not re.fullmatch(r"[\w.@/-]+(\.basename\(\))?", key) for key in keys):
         raise NoSuchFormat(f"--format={format}")
     items = value if isinstance(value, list) else [value]
     if name == "json":
@@ -50,10 +56,10 @@ def formatted(value: Any, format: str) -> str:
 
 
 def at(value: Any, key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
-    for part in key.split("."):
+    """The value at a dotted key; None where there is none. `.basename()` takes what stands after the last slash."""
+    for part in key.removesuffix(".basename()").split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    return value
+    return value.rpartition("/")[2] if isinstance(value, str) and key.endswith(".basename()") else value
 
 
 def told(value: Any) -> str:

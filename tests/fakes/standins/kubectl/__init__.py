@@ -61,6 +61,8 @@ def main(argv: list[str], bin: str, google: str) -> int:
         return 1
     session = Session(options)
     try:
+        if options.one("output").startswith("jsonpath"):
+            import_module("fakes.standins.kubectl.printing").formatted(options.one("output"), {})
         return int(act(session, options) or 0)
     except Failed as failed:
         print(failed, file=sys.stderr)

@@ -1,11 +1,11 @@
-"""Manifests: from --filename, or from --kustomize as far as a list of resources and a namespace go."""
+"""Manifests: from --filename, or from --kustomize."""
 
 from __future__ import annotations
 
-import os
 import sys
 
 from fakes.standins.documents import load_all
+from fakes.standins.kubectl.kustomize import kustomized
 from fakes.standins.kubectl.session import Failed, Kind, Session
 
 TYPE_CHECKING = False
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from fakes.standins.arguments import Options
 
     Json = dict[str, Any]
-
-KNOWN = {"apiVersion", "kind", "metadata", "resources", "namespace"}
 
 
 ASTRAY = (
@@ -69,7 +67,7 @@ def documents(options: Options) -> list[tuple[str, Json]]:
     if not options.has("filename") and not options.has("kustomize"):
         raise Failed("error: must specify one of -f and -k")
     read = [(path, one) for path in options.all("filename") for one in load(path)]
-    read += [(path, one) for path in options.all("kustomize") for one in kustomized(path)]
+    read += [(path, one) for path in options.all("kustomize") for one in kustomized(path, load)]
     return [(path, inner) for path, one in read for inner in (one["items"] if one["kind"] == "List" else [one])]
 
 
@@ -81,32 +79,3 @@ def load(path: str) -> list[Json]:
             return load_all(file.read())
     except FileNotFoundError:
         raise Failed(f'error: the path "{path}" does not exist') from None
-
-
-def kustomized(folder: str) -> list[Json]:
-    """The resources of a kustomization on this machine, with its namespace; anything else in it is refused."""
-    file = os.path.join(folder, "kustomization.yaml")  # noqa: PTH118
-    if not os.path.isfile(file):  # noqa: PTH113
-        raise Failed(
-            f"error: unable to find one of 'kustomization.yaml' in directory '{folder}': the stand-in fetches nothing"
-        )
-    [rules] = load(file)
-    if set(rules) - KNOWN:
-        raise Failed(f"error: the stand-in does not know {sorted(set(rules) - KNOWN)} in {file}")
-    found: list[Json] = []
-    for name in rules.get("resources", []):
-        path = os.path.join(folder, name)  # noqa: PTH118
-        found += kustomized(path) if os.path.isdir(path) else load(path)  # noqa: PTH112
-    for one in found if "namespace" in rules else []:
-        if one["kind"] not in ("Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
-            one["metadata"]["namespace"] = rules["namespace"]
-    return sorted(found, key=order)
-
-
-ORDER = ("Namespace", "CustomResourceDefinition", "ServiceAccount", "Role", "ClusterRole", "RoleBinding",
-         "ClusterRoleBinding", "ConfigMap", "Secret", "Service")  # fmt: skip
-
-
-def order(document: Json) -> int:
-    """Kustomize puts first what others need."""
-    return ORDER.index(document["kind"]) if document["kind"] in ORDER else len(ORDER)

@@ -69,4 +69,4 @@ def at(value: Any, path: str) -> Any:
 def told(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":")) if value is not None else ""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True) if value is not None else ""

@@ -1,0 +1,62 @@
+"""The stand-ins together: they know every command that the code can run, and lead from a login to a cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from argvs import every_command
+from fakes.standins import install
+from fakes.standins.control import Docker
+from fakes.world import World
+
+TOOLS = ("docker", "gcloud", "kubectl", "gke-gcloud-auth-plugin")
+UNKNOWN = re.compile(r"unknown (command|flag|shorthand)|unrecognized arguments|Invalid choice|the stand-in|Traceback")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as made:
+        made.enable()
+        yield made
+
+
+def test_every_command_that_the_code_can_run_is_known(world: World) -> None:
+    """Nobody is logged in, no daemon runs and no kubeconfig is there: each ends as soon as it is understood."""
+    world.login.leave()
+    Docker(world.bin).daemon(up=False)
+    env = {**world.env(), "KUBECONFIG": str(world.folder / "nothing"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+    commands = [command.argv for command in every_command().values() if command.argv[0] in TOOLS]
+    assert len(commands) > 100
+    refused = {}
+    for argv in commands:
+        done = subprocess.run([world.bin / argv[0], *argv[1:]], env=env, capture_output=True, text=True, check=False)
+        wrong = done.returncode == 2 and argv[1] != "diff"  # whose failures all end with 2
+        if wrong or UNKNOWN.search(done.stderr):
+            refused[" ".join(argv)] = done.stderr
+    assert refused == {}
+
+
+def test_the_plugin_comes_with_gcloud_and_hands_out_the_logins_token(world: World) -> None:
+    told = json.loads(world.run("gke-gcloud-auth-plugin").stdout)
+    assert told["status"]["token"].startswith("fake-token-")
+
+
+def test_the_plugin_says_its_version_as_the_real_one_does(world: World) -> None:
+    assert world.run("gke-gcloud-auth-plugin", "--version").stdout.startswith("Kubernetes v")
+
+
+def test_the_plugin_fails_where_nobody_is_logged_in(world: World) -> None:
+    world.login.leave()
+    assert world.run("gke-gcloud-auth-plugin").returncode == 1
+
+
+def test_installing_twice_leaves_one_of_each(tmp_path: Path) -> None:
+    for _ in range(2):
+        install(tmp_path, "http://127.0.0.1:9", TOOLS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(TOOLS)
