@@ -93,7 +93,7 @@ label secret key a=z --overwrite
 annotate secret key a=z
 apply --server-side --force-conflicts -k secret
 get secret user-gcp-sa -o jsonpath={{.data}}{{.metadata.labels}}{{.type}}
-apply -k nothing
+apply -k /nothing
 rollout restart deployment/web-ui
 config current-context
 config get-contexts -o name

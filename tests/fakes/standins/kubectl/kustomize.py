@@ -59,9 +59,14 @@ def secret(folder: str, entry: Json, options: Json) -> Json:
         except FileNotFoundError:
             raise Failed(f"error: loading KV pairs: file sources: [{text}]: open {place}: no such file") from None
     metadata = {"name": entry["name"], **({"namespace": entry["namespace"]} if "namespace" in entry else {})}
-    marks = {name: options[name] for name in ("labels", "annotations") if name in options}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {**metadata, **marks}, "type": entry.get("type", "Opaque"),
-            "data": data}  # fmt: skip
+    metadata |= {name: options[name] for name in ("labels", "annotations") if name in options}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "type": entry.get("type", "Opaque"),
+        "data": data,
+    }
 
 
 def order(document: Json) -> int:
