@@ -8,6 +8,10 @@ from typing import Any
 
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 
+IN_ALL = ("pods", "services", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs",
+          "horizontalpodautoscalers", "replicationcontrollers")  # fmt: skip
+"""The kinds that `kubectl get all` means; TFJobs are not among them."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -22,6 +26,11 @@ class Kind:
     subresources: tuple[str, ...] = ()
     custom: bool = False
     schema: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def categories(self) -> list[str]:
+        """`all` for what `kubectl get all` lists."""
+        return ["all"] if self.plural in IN_ALL else []
 
     @property
     def resource(self) -> str:
@@ -127,7 +136,7 @@ def discovered(kind: Kind) -> dict[str, Any]:
     named = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     return {
         "resource": kind.plural, "responseKind": named, "scope": "Namespaced" if kind.namespaced else "Cluster",
-        "singularResource": kind.kind.lower(), "verbs": VERBS, "shortNames": list(kind.short),
+        "singularResource": kind.kind.lower(), "verbs": VERBS, "shortNames": list(kind.short), "categories": kind.categories,
         "subresources": [{"subresource": one, "responseKind": named, "verbs": ["get", "patch", "update"]}
                          for one in kind.subresources],
     }  # fmt: skip
@@ -151,7 +160,8 @@ def resource_list(kinds: Iterable[Kind], api_version: str) -> dict[str, Any]:
     resources = []
     for kind in (kind for kind in kinds if kind.api_version == api_version):
         one = {"name": kind.plural, "singularName": kind.kind.lower(), "namespaced": kind.namespaced,
-               "kind": kind.kind, "verbs": VERBS, "shortNames": list(kind.short)}  # fmt: skip
+               "kind": kind.kind, "verbs": VERBS, "shortNames": list(kind.short),
+               "categories": kind.categories}  # fmt: skip
         resources += [one, *({**one, "name": f"{kind.plural}/{sub}"} for sub in kind.subresources)]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources}
 
