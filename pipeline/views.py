@@ -140,10 +140,11 @@ def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = F
 def render(c: Context, component: str = "", tag: str = "") -> None:
     """Write the manifests to build/<environment>/ and say where."""
     settings = settings_of(c)
-    if component and component not in manifests.COMPONENTS:
-        raise PipelineError(f'there is no component "{component}": known are {", ".join(manifests.COMPONENTS)}')
+    known = manifests.components(settings)
+    if component and component not in known:
+        raise PipelineError(f'there is no component "{component}": known are {", ".join(known)}')
     with lock.hold(settings.build, "render"):
-        for name in [component] if component else manifests.components(settings):
+        for name in [component] if component else known:
             path = settings.build / f"{name}.yaml"
             write(path, manifests.dump(manifests.render(settings, name, tag or str(int(time.time())))))
             say(str(path))

@@ -202,9 +202,10 @@ def test_a_damaged_record_of_a_run_is_not_taken_for_an_equal_one(checkout: Check
     assert "make version" in checkout.invoke("train", *SMALL)
 
 
-def test_an_environment_of_another_kind_of_cluster_says_what_works(checkout: Checkout) -> None:
-    said = checkout.invoke("--env=staging", "deploy", code=2)
-    assert 'environment staging runs on "gke", which the stages cannot drive yet' in said
+def test_fault_3_a_cloud_without_a_project_says_where_to_write_it(checkout: Checkout) -> None:
+    for task in ("deploy", "plan", "clean"):
+        said = checkout.invoke("--env=staging", task, code=2)
+        assert re.search(r'config/staging\.yaml:\d+ gcp\.project: still "your-project-id"', said), said
     assert not (checkout.root / "build").exists()
 
 

@@ -136,7 +136,8 @@ def discovered(kind: Kind) -> dict[str, Any]:
     named = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     return {
         "resource": kind.plural, "responseKind": named, "scope": "Namespaced" if kind.namespaced else "Cluster",
-        "singularResource": kind.kind.lower(), "verbs": VERBS, "shortNames": list(kind.short), "categories": kind.categories,
+        "singularResource": kind.kind.lower(), "verbs": VERBS, "shortNames": list(kind.short),
+        "categories": kind.categories,
         "subresources": [{"subresource": one, "responseKind": named, "verbs": ["get", "patch", "update"]}
                          for one in kind.subresources],
     }  # fmt: skip
