@@ -203,8 +203,8 @@ def foresee(steps: Steps, hands: Hands, made: set[str], show: Say = say, known: 
         match step:
             case Command(kind="ask") | Probe() | Together(kind="ask"):
                 answer = asked(step, hands, known, made)
-            case Write() if not step.private:
-                hands.write(step.path, step.text, False)  # the rendered manifest, for `kubectl diff`
+            case Write():
+                hands.write(step.path, step.text, step.private)  # in our own folder: what `kubectl diff` compares
             case Upload():
                 hands.upload(step.path)
             case Unchanged():

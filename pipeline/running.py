@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 from pipeline import clusters, costs, hands, lock, program, stages
 from pipeline.commands import Step
 from pipeline.config import settings_of
-from pipeline.errors import FAILED, MISTAKE, PipelineError
+from pipeline.errors import FAILED, INTERRUPTED, MISTAKE, PipelineError
 from pipeline.execution import Known, Outcome, execute, foresee, rehearse, say
 from pipeline.processes import unwinding_on_sigterm
 from pipeline.settings import Settings
@@ -49,8 +49,11 @@ def up(c: Context, *names: str, **options: Any) -> None:
             try:
                 outcomes[name] = execute(stages.stage(name).up(settings, **options), settings.build, say, on, known)
             except PipelineError as error:
-                words = (*names[number:], *given(options))
-                raise type_of(error, f"{name}: {error.message}\n  go on with: {command(c, *words)}") from None
+                raise type_of(error, f"{name}: {error.message}\n  {way_on(c, names[number:], options)}") from None
+            except KeyboardInterrupt:
+                left = "" if settings.cluster.kind == "local" else "; what runs on the cluster goes on"
+                words = f"Interrupted{left}.\n  {way_on(c, names[number:], options)}"
+                raise PipelineError(words, INTERRUPTED) from None
         summarise(c, outcomes)
 
 
@@ -75,6 +78,10 @@ def plan(c: Context, *names: str) -> None:
     many = "1 change" if len(foreseen) == 1 else f"{len(foreseen)} changes"
     say(f"plan: {many}; `{command(c, *names)}` makes them")
     raise Exit(code=MISTAKE)
+
+
+def way_on(c: Context, names: tuple[str, ...], options: dict[str, Any]) -> str:
+    return f"go on with: {command(c, *names, *given(options))}"
 
 
 def given(options: dict[str, Any]) -> list[str]:
