@@ -96,7 +96,7 @@ def reach(settings: Settings, service: str, port: str | int, here: int = 0, name
     `here`: the port on this machine, 0 for a free one. However this ends, the port-forward has ended.
     """
     number = port if isinstance(port, int) else port_of(settings, service, port, namespace)
-    forward = Forward(settings, f"service/{service}", number, here, namespace)
+    forward = Forward(settings, f"service/{service}", number, 0 if settings.host else here, namespace)
     try:
         there = forward.started()
         local = (here or free_port()) if settings.host else there
