@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import hands
-from pipeline.clusters import workloads
+from pipeline.clusters import balancers, workloads
 from pipeline.clusters.kube import look, selector
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import carry_out, failure
@@ -181,7 +181,7 @@ def state(one: dict[str, Any]) -> str:
 def address_of(one: dict[str, Any]) -> str:
     if one["kind"] != "Service":
         return ""
-    outside, spec = workloads.ingress(one), one["spec"]
+    outside, spec = balancers.ingress(one), one["spec"]
     ports = ", ".join(str(port["port"]) for port in spec.get("ports", []))
     return f"http://{outside}" if outside else f"{one['metadata']['name']}.{one['metadata']['namespace']}:{ports}"
 
@@ -189,6 +189,6 @@ def address_of(one: dict[str, Any]) -> str:
 def address(settings: Settings, service: str, port_name: str = "") -> str:
     """Where a Service is: its load balancer's address, or its name and port inside the cluster."""
     one = service_of(settings, service)
-    outside, port = workloads.ingress(one), port_of(settings, service, port_name)
+    outside, port = balancers.ingress(one), port_of(settings, service, port_name)
     suffix = "" if port == HTTP else f":{port}"
     return f"{outside}{suffix}" if outside else f"{service}.{one['metadata']['namespace']}:{port}"

@@ -64,6 +64,12 @@ def poll(settings: Settings, *words: str, done: Any, **how: Any) -> Command:
     )  # fmt: skip
 
 
+def events(settings: Settings, name: str) -> Asking:
+    """The last events of an object: what kept a pod from having a log."""
+    found = yield poll(settings, "get", "events", f"--field-selector=involvedObject.name={name}", done={"items": []})
+    return "\n".join(f"{event.get('reason')}: {event.get('message')}" for event in found["items"][-3:])
+
+
 def apply_command(settings: Settings, *words: str, doing: str, **how: Any) -> Command:
     """`kubectl apply`, which may be repeated."""
     return kubectl(settings, "apply", *words, doing=doing, **{"retry": True, "timeout": 180, **how})

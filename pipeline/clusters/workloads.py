@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline import causes
 from pipeline.clusters import podstates
-from pipeline.clusters.kube import conditions, poll
+from pipeline.clusters.balancers import external_address
+from pipeline.clusters.kube import conditions, events, poll
 from pipeline.clusters.podstates import Trouble
 from pipeline.commands import Asking, Command, Note, Pause, Steps
 from pipeline.errors import RunFailed
@@ -26,7 +27,6 @@ PENDING = 900.0
 """Seconds for a pod without a node: the autoscaler takes two minutes for one, with GPUs up to ten."""
 
 ROLLOUT = 600.0
-ADDRESS = 600.0
 
 ENOUGH = 20
 """Lines of a failed pod's log that are shown."""
@@ -41,7 +41,9 @@ def wait(settings: Settings, documents: list[Manifest]) -> Steps:
             case "Deployment":
                 yield from rollout(settings, manifest)
             case "Service" if manifest["spec"].get("type") == "LoadBalancer":
-                yield from external_address(settings, manifest["metadata"]["name"])
+                yield from external_address(settings, "service", manifest["metadata"]["name"])
+            case "Ingress":
+                yield from external_address(settings, "ingress", manifest["metadata"]["name"])
 
 
 class Patience:
@@ -150,12 +152,6 @@ def last_words(settings: Settings, pod: dict[str, Any]) -> Asking:
     return text.strip()
 
 
-def events(settings: Settings, name: str) -> Asking:
-    """The last events of an object: what kept a pod from having a log."""
-    found = yield poll(settings, "get", "events", f"--field-selector=involvedObject.name={name}", done={"items": []})
-    return "\n".join(f"{event.get('reason')}: {event.get('message')}" for event in found["items"][-3:])
-
-
 class Log:
     """A pod's log as it grows, read piece by piece; kubectl's own `--follow` ends with the container, not the job."""
 
@@ -208,37 +204,6 @@ def complete(deployment: dict[str, Any]) -> bool:
     observed = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
     return observed and counts == [wanted] * 3
-
-
-def external_address(settings: Settings, service: str) -> Steps:
-    """Wait for a load balancer's address; RunFailed with the Service's events, and another way in, where none comes."""
-    waited = 0.0
-    while True:
-        found = yield poll(settings, "get", "service", service, done=HAS_ADDRESS)
-        if ingress(found):
-            return
-        if not waited:
-            yield Note(f"{service}: waiting for its address: one to three minutes")
-        if waited >= ADDRESS:
-            said = yield from events(settings, service)
-            raise RunFailed(no_address(settings, service, said, waited))
-        waited += POLL
-        yield Pause(POLL)
-
-
-HAS_ADDRESS = {"status": {"loadBalancer": {"ingress": [{"ip": "<address>"}]}}}
-
-
-def no_address(settings: Settings, service: str, said: str, waited: float) -> str:
-    lines = [f"| {line}" for line in (said or "no event tells why").splitlines()]
-    hint = f"`invoke --env={settings.environment} open` leads to the page without it, by a port-forward"
-    return "\n  ".join([f"Service {service} has no address after {waited:g} s", *lines, hint])
-
-
-def ingress(service: dict[str, Any]) -> str:
-    """A load balancer's address, empty while it has none."""
-    there = service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
-    return str(there[0].get("ip") or there[0].get("hostname") or "")
 
 
 def age(stamp: str) -> str:
