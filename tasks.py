@@ -63,7 +63,7 @@ def all(c: Context) -> None:
     up(c, *STAGES)
 
 
-@task(positional=["stage"], help={"stage": "Only this: deploy, build, train, serve, ui or tensorboard."})
+@task(positional=["stage"], help={"stage": "Only this one: deploy, …, ui, tensorboard or notebook."})
 def plan(c: Context, stage: str = "") -> None:
     """Say what would run and why; 0: nothing, 2: something."""
     from pipeline.running import plan
@@ -91,13 +91,13 @@ def status(c: Context) -> None:
 @task(
     positional=["component"],
     help={
-        "component": "Which one: train, serving, ui or tensorboard.",
+        "component": "Which one: train, serving, ui, tensorboard or notebook.",
         "lines": "How many of the last lines.",
         "follow": "Go on with new lines until Ctrl-C.",
     },
 )
 def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = False) -> None:
-    """Show a component's log: train, serving, ui or tensorboard."""
+    """Show the log of the training, or of another component."""
     from pipeline.views import logs
 
     logs(c, component, lines, follow)
