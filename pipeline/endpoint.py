@@ -1,4 +1,4 @@
-"""The web UI's place on the internet behind IAP: its host name, and what its address is called."""
+"""The web UI's place on the internet: its host name behind IAP, and what its addresses are called."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ def host(settings: Settings) -> str:
 
 
 def address_name(settings: Settings) -> str:
-    """What the global static address is called in Compute Engine."""
+    """What the global static address, of the page behind IAP, is called in Compute Engine."""
     return f"{settings.name}-ip"
+
+
+def page_address_name(settings: Settings) -> str:
+    """What the region's static address, of the page's own load balancer, is called there."""
+    return f"{settings.name}-web"
 
 
 def description(settings: Settings, title: str, place: str) -> dict[str, Any]:

@@ -58,7 +58,10 @@ def context(settings: Settings, tag: str, digests: Mapping[str, str]) -> dict[st
     """What a template may name: the settings' sections and what follows from them."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "location")}
-    public = {"public_host": endpoint.host(settings), "public_address_name": endpoint.address_name(settings)}
+    public = {
+        "public_host": endpoint.host(settings), "public_address_name": endpoint.address_name(settings),
+        "page_address_name": endpoint.page_address_name(settings),
+    }  # fmt: skip
     used = {name: image(settings, name, digests) for name in images.IMAGES}
     return {**values, **derived, **public, "images": used, "tag": tag}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import cloud, resources
-from pipeline.clusters import access, identity, kube, teardown, workloads
-from pipeline.commands import Note, Pause, Result, Steps, Write
+from pipeline.clusters import access, entrance, identity, kube, teardown, workloads
+from pipeline.commands import Note, Pause, Result, Steps
 from pipeline.config import require_project
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
@@ -39,7 +39,7 @@ def create(settings: Settings) -> Steps:
     yield from resources.up(settings, cloud.access(settings, number))
     yield from identity.key_secret(settings)
     if settings.iap.enabled:
-        yield from public_name(settings)
+        yield from entrance.named(settings)
     yield Result(f"cluster {settings.name} in {settings.location}, bucket {settings.bucket}")
 
 
@@ -118,13 +118,6 @@ def apply(settings: Settings, component: str, documents: list[Manifest], **how: 
     """Apply a component's manifests to the environment's cluster, and to no other."""
     yield from guard(settings)
     yield from kube.applied(settings, component, documents, **how)
-
-
-def public_name(settings: Settings) -> Steps:
-    """Lead the page's DNS name to the reserved address."""
-    place = yield cloud.reserved(settings)
-    yield Write(settings.build / "endpoint.json", cloud.endpoint_file(settings, place))
-    yield from resources.up(settings, cloud.public_name(settings, place))
 
 
 def delete(settings: Settings, keep_models: bool = False) -> Steps:

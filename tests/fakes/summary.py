@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fakes.google import compute
+from fakes.google import compute, iap
 from fakes.state import State
 
 KINDS = ("container.clusters", "artifactregistry.repositories", "iam.accounts", "storage.buckets",
@@ -54,6 +54,8 @@ def inside(state: State) -> Iterator[str]:
 
 def policies(state: State) -> Iterator[str]:
     for where, policy in state.of("policies").items():
+        if iap.forgotten(state, where):
+            continue
         for binding in policy["bindings"]:
             for member in binding["members"]:
                 yield f"binding on {where}: {binding['role']} {re.sub('uid=[0-9]+', 'uid=…', member)}"

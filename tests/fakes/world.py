@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,16 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         self.clusters[place] = cluster = Cluster(self.state, name, folder)
         cluster.reserved_address = self.reserved
+        location = made["location"]
+        region = location.rpartition("-")[0] if location.count("-") == 2 else location
+        cluster.reserved_in_region = partial(self.reserved, region=region)
         self.state.of("hooks").get("ready", lambda cluster: None)(cluster)
         return cluster
 
-    def reserved(self, name: str) -> str | None:
-        """A reserved global address by name, for Ingresses."""
-        one = self.state.of("compute.addresses").get(f"global/addresses/{name}")
+    def reserved(self, name: str, region: str = "") -> str | None:
+        """A reserved address by name: a global one for Ingresses, a region's for Services."""
+        place = f"regions/{region}" if region else "global"
+        one = self.state.of("compute.addresses").get(f"{place}/addresses/{name}")
         return str(one["address"]) if one else None
 
     def cluster(self, name: str = "mnist", location: str = "us-central1-c") -> Any:

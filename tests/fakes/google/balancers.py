@@ -65,19 +65,25 @@ def thing(path: str, **fields: Any) -> tuple[str, Json]:
 
 
 def for_service(service: Json, region: str) -> Made:
-    """A network load balancer: a forwarding rule, its target pool and its firewall rule, named after the Service."""
-    uid = service["metadata"]["uid"].replace("-", "")
-    name = f"a{uid}"[:32]
+    """A network load balancer: a forwarding rule named after the Service, its firewall rule, and what it leads to.
+
+    That is a target pool, or a backend service where the Service is annotated for one.
+    """
+    name = f"a{service['metadata']['uid'].replace('-', '')}"[:32]
+    digest = hashlib.sha256(service["metadata"]["uid"].encode()).hexdigest()[:8]
+    new = service["metadata"].get("annotations", {}).get("cloud.google.com/l4-rbs") == "enabled"
+    kind = "backendServices" if new else "targetPools"
+    behind = f"k8s2-5f1c7a2e-{named(service).replace('/', '-')}-{digest}" if new else name
     note = json.dumps({"kubernetes.io/service-name": named(service)})
     ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
-    pool = f"regions/{region}/targetPools/{name}"
+    leads = link(f"regions/{region}/{kind}/{behind}")
     rule = thing(f"regions/{region}/forwardingRules/{name}", description=note, IPAddress=ingress[0].get("ip", ""),
-                 IPProtocol="TCP", loadBalancingScheme="EXTERNAL", target=link(pool),
-                 portRange="80-80")  # fmt: skip
-    wall = thing(f"global/firewalls/k8s-fw-{name}", description=note, direction="INGRESS",
+                 IPProtocol="TCP", loadBalancingScheme="EXTERNAL", portRange="80-80",
+                 **{"backendService" if new else "target": leads})  # fmt: skip
+    wall = thing(f"global/firewalls/{behind if new else f'k8s-fw-{name}'}", description=note, direction="INGRESS",
                  sourceRanges=service["spec"].get("loadBalancerSourceRanges", ["0.0.0.0/0"]))  # fmt: skip
-    pools = thing(pool, description=note)
-    return {"forwardingRules": dict([rule]), "targetPools": dict([pools]), "firewalls": dict([wall])}
+    to = thing(f"regions/{region}/{kind}/{behind}", description=note)
+    return {"forwardingRules": dict([rule]), kind: dict([to]), "firewalls": dict([wall])}
 
 
 def for_ingress(ingress: Json) -> Made:

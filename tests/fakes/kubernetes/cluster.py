@@ -48,6 +48,8 @@ class Cluster(Inside):
         leads to."""
         self.reserved_address: Callable[[str], str | None] = lambda name: None
         """What a reserved address of that name is; the world sets it, for Ingresses."""
+        self.reserved_in_region: Callable[[str], str | None] = lambda name: None
+        """The same for Services, whose addresses are a region's."""
         self.pulls: Callable[[str], bool] = lambda image: True
         """Whether a registry has the image; a pod whose image it has not ends in ImagePullBackOff."""
         self.kinds: list[Kind] = built_in()

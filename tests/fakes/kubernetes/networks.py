@@ -40,9 +40,20 @@ def service(cluster: Cluster, found: Object) -> Iterator[None]:
         cluster.event(found, "Warning", "SyncLoadBalancerFailed", message, "service-controller")
         return
     asked = found["spec"].get("loadBalancerIP")
+    name = annotation(found, "networking.gke.io/load-balancer-ip-addresses")
+    if name and annotation(found, "cloud.google.com/l4-rbs"):  # the older kind of load balancer knows no names
+        asked = cluster.reserved_in_region(name)
+        if asked is None:
+            message = f"Error syncing load balancer: failed to ensure load balancer: address {name} not found"
+            cluster.event(found, "Warning", "SyncLoadBalancerFailed", message, "service-controller")
+            return
     given = [{"ip": asked or public_address(found), "ipMode": "VIP"}]
     cluster.set_status("services", found, {"loadBalancer": {"ingress": given}})
     cluster.event(found, "Normal", "EnsuredLoadBalancer", "Ensured load balancer", "service-controller")
+
+
+def annotation(found: Object, name: str) -> str:
+    return str(found["metadata"].get("annotations", {}).get(name, ""))
 
 
 def ingress(cluster: Cluster, found: Object) -> Iterator[None]:
@@ -54,7 +65,7 @@ def ingress(cluster: Cluster, found: Object) -> Iterator[None]:
         message = outcome.message or "Error syncing to GCP: error running load balancer syncing routine"
         cluster.event(found, "Warning", "Sync", message, "loadbalancer-controller")
         return
-    reserved = found["metadata"].get("annotations", {}).get("kubernetes.io/ingress.global-static-ip-name")
+    reserved = annotation(found, "kubernetes.io/ingress.global-static-ip-name")
     ip = (cluster.reserved_address(reserved) if reserved else None) or public_address(found)
     cluster.annotate("ingresses.networking.k8s.io", found, {"ingress.kubernetes.io/backends": backends(found)})
     cluster.set_status("ingresses.networking.k8s.io", found, {"loadBalancer": {"ingress": [{"ip": ip}]}})
