@@ -10,7 +10,7 @@ from typing import Any
 
 from fakes.world import OPERATOR
 from pipeline import cloud, config, doctor, hands, project, stages, toolbox, tools
-from pipeline.clusters import access
+from pipeline.clusters import access, teardown
 from pipeline.commands import Command, Probe, Step, Steps, Together
 from pipeline.errors import PipelineError
 from pipeline.execution import unasked
@@ -60,6 +60,7 @@ def of_stages(of: Settings) -> Iterator[Command]:
             yield from walked(of, stages.stage(name).up(of), answer)
         for keep in (False, True):
             yield from walked(of, stages.stage("deploy").down(of, keep), answer)
+        yield from walked(of, cloud.guests(of, "k8s1-5f1c7a2e-kubeflow-web-ui-80-bff4545f"), answer)
         for check in (doctor.preconditions, toolbox.rows, *LOOKS):
             yield from walked(of, check(of), answer)  # type: ignore[arg-type]  # what it returns is not read
 
@@ -91,6 +92,8 @@ def as_there(of: Settings, step: Step) -> Any:
         case Command() if len(step.codes) > 1:
             return (step.codes[-1], "2026-01-01T00:00:00Z a line")
         case Command(kind="ask" | "wait", argv=("gcloud", *words)) if step.parse != "text":
+            if words[0] == "iap":
+                return {"bindings": [{"role": cloud.DOOR, "members": ["user:bob@example.org"]}]}
             return [google(of)] if {"list", "get-iam-policy"} & set(words) else google(of)
         case Command(kind="ask" | "wait", argv=("kubectl", *_)) if step.parse == "json":
             return {**kubernetes(of), **(step.unasked or {})}
@@ -116,7 +119,8 @@ def as_failed(of: Settings, step: Step) -> Any:
 def google(of: Settings) -> dict[str, Any]:
     """Anything of Google Cloud's, with all fields that the code reads of one thing or another."""
     place = "https://www.googleapis.com/compute/v1/projects/demo-project-1"
-    marks = {"labels": tools.labels(of), "resourceLabels": tools.labels(of), "description": cloud.told(of)}
+    labels = {**tools.labels(of), teardown.VOLUME: ""}
+    marks = {"labels": labels, "resourceLabels": labels, "description": cloud.told(of)}
     return {
         **marks, "title": cloud.told(of), "name": "a1b2", "status": "RUNNING", "endpoint": "127.0.0.1",
         "autopilot": {"enabled": of.cluster.autopilot}, "nodePools": [{"name": "default-pool"}],

@@ -33,6 +33,8 @@ EXPECTED = (
     "gcloud iam service-accounts keys delete", "gcloud projects add-iam-policy-binding",
     "gcloud projects remove-iam-policy-binding", "gcloud compute addresses create",
     "gcloud compute addresses delete", "gcloud compute forwarding-rules delete", "gcloud compute disks delete",
+    "gcloud iap web get-iam-policy", "gcloud iap web add-iam-policy-binding",
+    "gcloud iap web remove-iam-policy-binding",
     "gcloud endpoints services deploy", "gcloud endpoints services delete", "kubectl apply", "kubectl diff",
     "kubectl delete", "kubectl get tfjob", "kubectl logs", "kubectl rollout status", "kubectl port-forward",
     "kubectl version", "docker build", "docker push",

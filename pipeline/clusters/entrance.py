@@ -43,7 +43,7 @@ ACTIVE = {"status": {"certificateStatus": "Active"}}
 
 
 def shut(settings: Settings) -> Steps:
-    """Take away an entrance that is not wanted any more, before the page changes: unguarded it would let everybody in."""
+    """Take away an entrance that is not wanted any more, before the page changes: it would let everybody in."""
     if (yield kube.get(settings, "ingress", NAME)):
         for kind in KINDS:
             yield from swept(settings, kind)

@@ -350,11 +350,14 @@ def test_dns_name_is_deployed_found_and_given_up(world: World, gcloud: Gcloud, t
 
 def test_people_are_let_through_the_proxy(world: World, gcloud: Gcloud) -> None:
     world.enable()
+    world.state.of("compute.backendServices")["global/backendServices/k8s1-web-ui"] = {"name": "k8s1-web-ui"}
     backend = ("--resource-type=backend-services", "--service=k8s1-web-ui")
     member = ("--member=user:ann@example.org", "--role=roles/iap.httpsResourceAccessor")
     assert gcloud("iap", "web", "add-iam-policy-binding", *backend, *member).returncode == 0
     kept = told(gcloud("iap", "web", "get-iam-policy", *backend, "--format=json"))
     assert kept["bindings"][0]["members"] == ["user:ann@example.org"]
+    other = ("--resource-type=backend-services", "--service=k8s1-nobodys")
+    assert "NOT_FOUND" in refused(gcloud("iap", "web", "get-iam-policy", *other))
 
 
 # -- storage by the command line -------------------------------------------------------------------------------------
