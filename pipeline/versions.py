@@ -116,10 +116,11 @@ def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
 
 
 def record(settings: Settings, run: Run) -> None:
-    """Write down what a new run starts from, beside its checkpoints; makes the bucket where `deploy` did not."""
+    """Write down what a new run starts from, beside its checkpoints; a folder is made where `deploy` did not."""
     if run.state != "new":
         return
-    storage.of(settings).create()
+    if settings.storage.kind == "folder":  # a bucket made here would be one that no workload may enter
+        storage.of(settings).create()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings)}, indent=1)
     storage.of(settings).write(f"{run.tag}/run.json", text)
