@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from conftest import ROOT, Checkout, free_ports
 
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "tests/fakes/README.md", *(ROOT / "docs").rglob("*.md")]
+)
 PORTS = ("9000", "8500", "8080", "6006", "9100", "8600", "8180", "6106")
 """Every port that the settings and the pages name for this machine; in a test each becomes a free one."""
 
@@ -81,6 +84,8 @@ class Example:
         self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         for path in (self.root / "config").iterdir():
             path.write_text(self.moved(path.read_text()))
+        shutil.copytree(ROOT / "tests", self.root / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(ROOT / "pyproject.toml", self.root)
 
     def moved(self, text: str) -> str:
         """The same text with this test's ports in place of the page's."""
@@ -94,6 +99,8 @@ class Example:
                 self.run(text, 0)
             case ["console", code]:
                 self.run(text, int(code.removeprefix("exit=")))
+            case ["sh"]:
+                pass  # only shown, and read as commands elsewhere
             case ["diff", path]:
                 self.change(self.root / path, text)
             case [_, path, "append"]:

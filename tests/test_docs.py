@@ -24,14 +24,15 @@ from documents import (
     spans,
 )
 from pipeline import errors
+from pipeline.clusters import Cluster
 from pipeline.config import KNOWN, load
 from pipeline.program import PipelineProgram
 from trainer import options
 
-EXAMPLES = ("adding-a-stage", "adding-an-environment", "adding-a-model")
+EXAMPLES = ("adding-a-stage", "adding-an-environment", "adding-a-model", "testing")
 """The pages whose blocks are carried out; what they show exists only in their own checkout."""
 
-FOLDERS = ("config", "docs", "pipeline", "serving", "templates", "tests", "trainer", "web-ui")
+FOLDERS = ("config", "docs", "pipeline", "pipeline/clusters", "serving", "templates", "tests", "trainer", "web-ui")
 """Where a file may lie that a page names by its last part alone."""
 
 OTHERS = [page for page in PAGES if page.stem not in EXAMPLES]
@@ -130,14 +131,14 @@ def test_every_path_that_a_page_names_is_there(page: Path) -> None:
     text = page.read_text()
     made = {block.info.split()[1] for block in blocks(text) if len(block.info.split()) > 1}
     for path in filter(is_path, spans(text)):
-        folders = ("",) if "/" in path else ("", *FOLDERS)
+        folders = ("",) if "/" in path else ("", *FOLDERS, page.parent)
         assert path in made or any((ROOT / folder / path).exists() for folder in folders), path
 
 
 def rows(page: str, columns: int) -> list[list[str]]:
     """The cells of a page's table rows with so many columns, headings apart."""
     lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
-    return [cells for cells in lines if len(cells) == columns and cells[0] not in ("What happened", "Code")]
+    return [cells for cells in lines if len(cells) == columns and cells[0] not in ("What happened", "Code", "Function")]
 
 
 def literals() -> set[str]:
@@ -181,6 +182,11 @@ def test_what_no_code_says_is_noticed_on_the_page_of_faults(made_up: str) -> Non
 def test_every_fault_of_tools_clouds_clean_and_secrets_has_its_row() -> None:
     numbers = [re.match(r"\d+", happened) for happened, _, _ in rows(text_of("faults"), 3)]
     assert [int(found[0]) for found in numbers if found] == [*range(17, 23), *range(41, 54), *range(76, 82)]
+
+
+def test_the_functions_of_a_cluster_are_those_that_stages_call() -> None:
+    listed = [name.strip("`") for name, _ in rows(text_of("adding-a-cluster"), 2)]
+    assert listed == list(Cluster.__annotations__)
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
