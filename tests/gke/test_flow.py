@@ -1,0 +1,191 @@
+"""Everything up from nothing, again, with another setting, looked at, and down to nothing; by the real clients too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from cloud import Cloud
+from fakes.kubernetes import Cluster
+from pipeline.stages import STAGES
+from tests.gke.conftest import REAL
+from tests.gke.flows import Flow, flowing
+
+PAGE = ("--set", "web_ui.replicas=2")
+SERVER = ("--set", "serving.replicas=2")
+STEPS = ("--set", "training.steps=90")
+
+OBJECTS = "kubernetes/mnist-staging"
+DEPLOYMENTS = f"PATCH {OBJECTS}/apis/apps/v1/namespaces/kubeflow/deployments"
+
+
+LOG = "step 100 of 2000, loss 0.31\nexported 1795600000"
+
+
+def written(cloud: Cloud, cluster: Cluster) -> None:
+    """As every cluster begins, but its trainings write a log."""
+    cloud.prepare(cluster)
+    cluster.log("train-.*", LOG)
+
+
+@pytest.fixture(scope="module", params=["stand-ins", pytest.param("real clients", marks=[REAL, pytest.mark.slow])])
+def flow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Flow]:
+    """One environment's life, run once for all tests of it."""
+    folder = tmp_path_factory.mktemp("flow")
+    with flowing(folder, version, real=request.param == "real clients") as flow:
+        flow.cloud.state.of("hooks")["ready"] = partial(written, flow.cloud)
+        flow.run("first", "all")
+        flow.run("again", "all")
+        flow.run("page", "all", *PAGE)
+        flow.run("status", "status")
+        flow.run("models", "models")
+        flow.run("log", "logs", "train")
+        flow.run("predicted", "predict", "--count=3")
+        flow.run("clean", "clean", "--yes")
+        flow.run("clean again", "clean", "--yes")
+        yield flow
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Flow]:
+    """An environment whose settings change, one after the other."""
+    with flowing(tmp_path_factory.mktemp("changed"), version) as flow:
+        flow.run("first", "all")
+        flow.run("server", "all", *SERVER)
+        flow.run("version", "all", *SERVER, *STEPS)
+        flow.run("both", "models")
+        flow.run("back", "all")
+        yield flow
+
+
+def tag_of(flow: Flow, name: str) -> str:
+    """The version that a run of `train` came to."""
+    match = re.search(r"version (\d{10})", flow[name].summary["train"])
+    assert match, flow[name].said
+    return match[1]
+
+
+@pytest.mark.parametrize("name", ["first", "again", "page", "status", "models", "log", "predicted", "clean"])
+def test_the_run_succeeds(flow: Flow, name: str) -> None:
+    assert (flow[name].code, "Traceback" in flow[name].said) == (0, False), flow[name].said
+
+
+def test_everything_comes_up_from_nothing(flow: Flow) -> None:
+    kinds = {line.split()[0] for line in flow.new("first")}
+    assert kinds == {"artifactregistry.repositories", "binding", "container.clusters", "iam.accounts", "image",
+                     "kubernetes", "node", "object", "storage.buckets"}  # fmt: skip
+
+
+def test_the_summary_has_a_line_for_each_stage_with_what_it_came_to(flow: Flow) -> None:
+    lines = flow["first"].summary
+    assert tuple(lines) == STAGES
+    assert lines["deploy"] == "cluster mnist-staging in us-central1-c, bucket gs://demo-project-1-mnist-staging-bucket"
+    assert lines["ui"] == "web-ui.kubeflow:80 inside the cluster"
+
+
+def test_a_second_run_changes_nothing(flow: Flow) -> None:
+    assert flow["again"].writes == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_second_run_says_of_every_stage_that_it_is_unchanged(flow: Flow, stage: str) -> None:
+    assert flow["again"].summary[stage].startswith("unchanged: "), flow["again"].said
+
+
+def test_a_setting_of_the_page_changes_the_page_alone(flow: Flow) -> None:
+    assert flow["page"].writes == [f"{DEPLOYMENTS}/web-ui"]
+
+
+def test_the_stages_that_the_pages_setting_does_not_reach_stay_unchanged(flow: Flow) -> None:
+    unchanged = [stage for stage, text in flow["page"].summary.items() if text.startswith("unchanged: ")]
+    assert unchanged == ["deploy", "build", "train", "serve"]
+
+
+def test_a_setting_of_the_server_changes_the_server_alone(changed: Flow) -> None:
+    assert changed["server"].writes == [f"{DEPLOYMENTS}/mnist-serving"]
+
+
+def test_the_stages_that_the_servers_setting_does_not_reach_stay_unchanged(changed: Flow) -> None:
+    unchanged = [stage for stage, text in changed["server"].summary.items() if text.startswith("unchanged: ")]
+    assert unchanged == ["deploy", "build", "train", "ui"]
+
+
+def test_a_setting_of_the_training_makes_a_version_and_nothing_else(changed: Flow) -> None:
+    assert changed["version"].writes == [
+        f"POST {OBJECTS}/apis/batch/v1/namespaces/kubeflow/jobs",
+        "POST storage/upload/storage/v1/b/demo-project-1-mnist-staging-bucket/o",
+        f"POST {OBJECTS}/apis/kubeflow.org/v1/namespaces/kubeflow/tfjobs",
+    ]
+
+
+def test_a_new_version_is_told_with_the_setting_that_it_is_made_for(changed: Flow) -> None:
+    made = f"make version {tag_of(changed, 'version')}: training.steps 2000 → 90"
+    assert made in changed["version"].said
+
+
+def test_the_server_follows_to_the_new_version(changed: Flow) -> None:
+    assert tag_of(changed, "version") != tag_of(changed, "first")
+    text = changed["version"].summary["serve"]
+    assert text.startswith(f"unchanged: version {tag_of(changed, 'version')} of mnist at ")
+
+
+def test_the_versions_are_listed_the_newest_first(changed: Flow) -> None:
+    listed = re.findall(r"^(\d{10}) .*", changed["both"].said, re.MULTILINE)
+    assert listed == [tag_of(changed, "version"), tag_of(changed, "first")]
+
+
+def test_settings_that_are_set_back_make_another_version(changed: Flow) -> None:
+    """The newest version is what counts: it was made from other settings than those of now."""
+    made = f"make version {tag_of(changed, 'back')}: training.steps 90 → 2000"
+    assert made in changed["back"].said
+
+
+@pytest.mark.parametrize("name", ["first", "server", "version", "both", "back"])
+def test_the_run_with_another_setting_succeeds(changed: Flow, name: str) -> None:
+    assert (changed[name].code, changed.cloud.state.unknown) == (0, []), changed[name].said
+
+
+def test_status_shows_each_component_and_the_version_that_the_server_has(flow: Flow) -> None:
+    said = flow["status"].said
+    for line in (r"serving +1/1 ready +deployment/mnist-serving", r"web-ui +2/2 ready +deployment/web-ui",
+                 r"train +succeeded +tfjob/train-\d{10}", r"service +- +service/mnist-service"):  # fmt: skip
+        assert re.search(line, said), (line, said)
+    assert f"versions in the server: {tag_of(flow, 'first')} AVAILABLE" in said
+
+
+def test_models_shows_what_the_version_reached(flow: Flow) -> None:
+    assert re.search(rf"{tag_of(flow, 'first')} .* of 359 +digits .* AVAILABLE", flow["models"].said)
+
+
+def test_the_trainings_log_can_be_read_afterwards(flow: Flow) -> None:
+    assert flow["log"].said == f"{LOG}\n"
+
+
+def test_the_trainings_log_is_shown_while_it_runs(flow: Flow) -> None:
+    for line in LOG.splitlines():
+        assert f"      {line}\n" in flow["first"].said
+
+
+def test_a_prediction_goes_through_a_port_forward(flow: Flow) -> None:
+    assert f"3 of 3 right, by version {tag_of(flow, 'first')}" in flow["predicted"].said
+
+
+def test_clean_leaves_nothing_behind(flow: Flow) -> None:
+    assert flow.new("clean") == []
+    assert "nothing is left" in flow["clean"].said
+
+
+def test_clean_takes_nothing_of_others(flow: Flow) -> None:
+    assert [line for line in flow.empty if line not in flow["clean"].left] == []
+
+
+def test_cleaning_again_is_no_change(flow: Flow) -> None:
+    assert (flow["clean again"].code, flow["clean again"].writes) == (0, []), flow["clean again"].said
+
+
+def test_nobody_was_asked_what_nobody_knows(flow: Flow) -> None:
+    assert flow.cloud.state.unknown == []
