@@ -26,8 +26,9 @@ class Dropped(Exception):
 
 def answer(state: State, request: Request, handle: Handle) -> Reply:
     """One request through log, injected faults and handler; both the servers and the stand-ins come through here."""
-    fault = state.due(str(request))
-    if fault and fault.delay:
+    fault = state.due(request)
+    if fault:
+        fault.then()
         time.sleep(fault.delay)
     if fault and (fault.status or fault.drop) and not fault.done_first:
         state.requests.append(str(request))

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,6 +81,10 @@ class Fault:
     """Close the connection without an answer."""
     done_first: bool = False
     """Carry the request out, then fail: the answer was lost, not the request."""
+    writes: bool = False
+    """Only requests that change something; a dry run on the server has the same `METHOD api/path`."""
+    then: Callable[[], None] = lambda: None
+    """Called when a request meets the fault, before it is carried out: the moment to kill who sent it."""
 
 
 class Unknown(AssertionError):
@@ -110,11 +114,13 @@ class State:
         self.faults.append(made)
         return made
 
-    def due(self, line: str) -> Fault | None:
+    def due(self, request: Request) -> Fault | None:
         """The fault that this request meets, counted down."""
         with self.lock:
             for fault in self.faults:
-                if fault.times and re.search(fault.pattern, line):
+                if not fault.times or (fault.writes and not request.writes):
+                    continue
+                if re.search(fault.pattern, str(request)):
                     if fault.skip:
                         fault.skip -= 1
                         continue
