@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cloud import Cloud
 from conftest import copied
@@ -57,11 +58,16 @@ class Flow:
         return [line for line in self[name].left if line not in self.empty]
 
 
+F = TypeVar("F", bound=Flow)
+
+
 @contextlib.contextmanager
-def flowing(folder: Path, version: Path, *changes: str, env: str = "staging", real: bool = False) -> Iterator[Flow]:
+def flowing(
+    folder: Path, version: Path, *changes: str, env: str = "staging", real: bool = False, kind: type[F] = Flow
+) -> Iterator[F]:
     """A flow in a cloud of its own, which ends with it."""
     cloud = Cloud(copied(folder / "checkout"), folder, version, real)
     try:
-        yield Flow(cloud, *changes, env=env)
+        yield kind(cloud, *changes, env=env)
     finally:
         cloud.close()
