@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.commands import Call, Command, Note, Probe, Step, Steps, Together, Unchanged, each
@@ -34,9 +34,18 @@ class Resource:
     """The changes that bring what was found to what the settings say."""
 
 
+ASSUMED: Mapping[str, Any] = {"assumed": True}
+"""What stands for a thing of ours where nothing is asked: `--dry clean` prints how it would be undone."""
+
+
+def assumed(resource: Resource) -> Command | Probe:
+    """The question for a thing that a dry run takes to be there."""
+    return replace(resource.look, unasked=ASSUMED)
+
+
 def owner(settings: Settings, resource: Resource, found: Any) -> str:
     """Empty if what was found is this environment's, else whose it is, in words."""
-    if resource.labels is None:
+    if resource.labels is None or found is ASSUMED:
         return ""
     theirs = dict(resource.labels(found) or {})
     if theirs.get("managed-by") != MANAGED_BY:
@@ -70,10 +79,10 @@ def down(settings: Settings, *resources: Resource) -> Generator[Step, Any, list[
     """
     failures, found = list[str](), None
     with contextlib.suppress(PipelineError):  # then each is asked by itself, so that one failure is one
-        found = yield Together(tuple(resource.look for resource in resources))
+        found = yield Together(tuple(map(assumed, resources)))
     for at, resource in enumerate(resources):
         try:
-            there = (yield resource.look) if found is None else found[at]
+            there = (yield assumed(resource)) if found is None else found[at]
             whose = there and owner(settings, resource, there)
             if whose:
                 yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from pipeline import cloud, resources
+from pipeline.answering import Say
 from pipeline.clusters import kube
 from pipeline.commands import Asking, Call, Note, Result, Step, Steps, Together
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import Say
 from pipeline.resources import Resource
 from pipeline.settings import MANAGED_BY, Settings
 from pipeline.tools import kubectl, labels
@@ -49,7 +49,7 @@ def around(settings: Settings, number: str, keep_models: bool) -> tuple[Resource
 
 def inside(settings: Settings, whole: Resource, connected: Steps) -> Failures:
     """Delete our Ingress and Services in a cluster that is ours, and wait until their load balancers are gone."""
-    found = yield whole.look
+    found = yield resources.assumed(whole)
     if not found or resources.owner(settings, whole, found) or found.get("status") == "STOPPING":
         return []
     try:
@@ -65,7 +65,8 @@ def inside(settings: Settings, whole: Resource, connected: Steps) -> Failures:
 def swept(settings: Settings, kind: str, wait: str = "5m") -> Steps:
     """Delete the environment's objects of a kind, found by all its labels; kinds that the cluster lacks are skipped."""
     found = yield kube.look(
-        settings, "get", kind, f"--selector={kube.selector(settings)}", doing=f"look for our {kind}", unasked={},
+        settings, "get", kind, f"--selector={kube.selector(settings)}", doing=f"look for our {kind}",
+        unasked={"items": [{"metadata": {"name": "<name>"}}]},
         absent=r"the server doesn't have a resource type|could not find the requested resource",
     )  # fmt: skip
     there = [one["metadata"]["name"] for one in (found or {}).get("items", [])]
@@ -127,14 +128,10 @@ def torn_down(settings: Settings, rule: dict[str, Any]) -> Steps:
     if group:
         what = group.removesuffix("s").replace("-", " ")
         yield cloud.undo(settings, "compute", group, "delete", behind, place, doing=f"delete the {what} {behind}")
+    wall = behind if group == "backend-services" else f"k8s-fw-{name}"
     yield cloud.undo(
-        settings,
-        "compute",
-        "firewall-rules",
-        "delete",
-        f"k8s-fw-{name}",
-        doing=f"delete the firewall rule k8s-fw-{name}",
-    )
+        settings, "compute", "firewall-rules", "delete", wall, doing=f"delete the firewall rule {wall}"
+    )  # fmt: skip
 
 
 def place_of(thing: dict[str, Any]) -> str:
