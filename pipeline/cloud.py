@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from pipeline import endpoint, storage
+from pipeline.answering import Say
 from pipeline.cloudstorage import ROLES, CloudBucket
 from pipeline.commands import Asking, Call, Command, Probe, Steps, Unchanged
 from pipeline.config import require_project
 from pipeline.errors import PipelineError
-from pipeline.execution import Say
 from pipeline.resources import Change, Resource
 from pipeline.settings import Settings
 from pipeline.tools import gcloud, labels, login

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline import causes, hands
+from pipeline.answering import carry_out
 from pipeline.commands import Command
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import carry_out
 from pipeline.settings import Settings
 from pipeline.tools import gcloud, labels
 

@@ -11,8 +11,9 @@ from pipeline import hands, machine, project, toolbox
 from pipeline.commands import Steps
 from pipeline.config import settings_of
 from pipeline.errors import RunFailed
-from pipeline.execution import execute, rehearse, say
+from pipeline.execution import execute, say
 from pipeline.findings import Check, Row
+from pipeline.foresight import rehearse
 from pipeline.hands import Hands
 from pipeline.listing import table
 from pipeline.settings import Settings

@@ -17,7 +17,8 @@ from pipeline import clusters, costs, hands, lock, program, stages
 from pipeline.commands import Step
 from pipeline.config import settings_of
 from pipeline.errors import FAILED, INTERRUPTED, MISTAKE, PipelineError
-from pipeline.execution import Known, Outcome, execute, foresee, rehearse, say
+from pipeline.execution import Known, Outcome, execute, say
+from pipeline.foresight import foresee, rehearse
 from pipeline.processes import unwinding_on_sigterm
 from pipeline.settings import Settings
 from pipeline.toolbox import preconditions

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import hands
+from pipeline.answering import carry_out, failure
 from pipeline.clusters import balancers, workloads
 from pipeline.clusters.kube import look, selector
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import carry_out, failure
 from pipeline.processes import free_port
 from pipeline.settings import Settings
 from pipeline.tools import kubectl

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.answering import Say
 from pipeline.clusters import addresses, jobs, pods
 from pipeline.clusters.addresses import address as address
 from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
 from pipeline.commands import Call, Probe, Result, Steps, Unchanged, Watch, Write
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import Say
 from pipeline.manifests import Manifest, dump
 from pipeline.processes import end, marked
 from pipeline.settings import Settings

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from pipeline import clusters, images, manifests
 from pipeline.commands import Asking, Probe, Result, Steps, Together
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
 from pipeline.settings import Settings
 
@@ -75,5 +75,5 @@ def pinned(settings: Settings, *components: str) -> Asking:
     for name, digest in zip(used, found, strict=True):
         if not digest:
             remedy = f"`invoke --env={settings.environment} build` builds it from {images.IMAGES[name].context}/"
-            raise PipelineError(f"{images.reference(settings, name)} is not in the registry: {remedy}")
+            raise RunFailed(f"{images.reference(settings, name)} is not in the registry: {remedy}")
     return dict(zip(used, found, strict=True))

@@ -15,10 +15,11 @@ from invoke.config import Config
 from invoke.context import Context
 
 from fakes.world import World
-from pipeline import cloud, config, doctor, execution, machine, program, project, toolbox
+from pipeline import answering, cloud, config, doctor, machine, program, project, toolbox
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import execute, rehearse
+from pipeline.execution import execute
 from pipeline.findings import Row, failed
+from pipeline.foresight import rehearse
 from pipeline.hands import Here
 from pipeline.settings import Settings
 
@@ -91,7 +92,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     made.says("docker", version="28.2.2")
     monkeypatch.setenv("PATH", str(made.folder))
     monkeypatch.setattr("pipeline.settings.ROOT", tmp_path)
-    monkeypatch.setattr(execution, "PAUSE", 0.01)
+    monkeypatch.setattr(answering, "PAUSE", 0.01)
     return made
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.answering import carry_out
 from pipeline.commands import Command
 from pipeline.errors import PipelineError, RunFailed
-from pipeline.execution import carry_out
 from pipeline.hands import Here
 from pipeline.processes import KEPT, end, environment, marked, run
 

@@ -16,9 +16,9 @@ import pytest
 from conftest import ROOT
 from fakes.sshd import Sshd
 from pipeline import leash
+from pipeline.answering import carry_out
 from pipeline.commands import Command
 from pipeline.errors import FAILED, RunFailed
-from pipeline.execution import carry_out
 from pipeline.hands import Hands, Here
 from pipeline.there import There
 from tests.remote.machine import command_lines, gone, on, pids, shell, until
