@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline import cloud, resources
 from pipeline.clusters import access, entrance, identity, kube, teardown, workloads
-from pipeline.commands import Note, Pause, Result, Steps
+from pipeline.commands import Asking, Note, Pause, Result, Steps
 from pipeline.config import require_project
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
@@ -84,12 +84,12 @@ def connected(settings: Settings) -> Steps:
     if theirs:
         raise PipelineError(f"nothing was done: {whole.what} belongs to {theirs}")
     server = f"https://{found.get('endpoint', '')}"
-    if (yield configured(settings)) != server:
+    if (yield from leads_to(settings)) != server:
         yield gcloud(
             settings, "container", "clusters", "get-credentials", settings.name, cloud.where(settings),
             doing="get credentials for the cluster", kind="ask", needs=("cluster",), timeout=120,
         )  # fmt: skip
-        there = yield configured(settings, unasked=server)
+        there = yield from leads_to(settings, unasked=server)
         if there != server:
             raise PipelineError(
                 f"nothing was done: {kubeconfig(settings)} leads to {there or 'no cluster'}, and the cluster "
@@ -97,13 +97,19 @@ def connected(settings: Settings) -> Steps:
             )
 
 
-def configured(settings: Settings, unasked: str = "") -> Any:
-    """Asks where the environment's context leads."""
-    query = f"--output=jsonpath={{.clusters[?(@.name=='{context(settings)}')].cluster.server}}"
-    return kubectl(
-        settings, "config", "view", query, doing="look where kubectl leads", kind="ask", parse="text", unasked=unasked,
-        needs=("cluster",), quiet=True, timeout=30,
+def leads_to(settings: Settings, unasked: str = "") -> Asking:
+    """The server of the environment's context; empty where it has none, or its kubeconfig is not there yet.
+
+    It is looked up here: kubectl's own filter ends with 1 where the kubeconfig holds no clusters.
+    """
+    name = context(settings)
+    found = yield kubectl(
+        settings, "config", "view", "--output=json", doing="look where kubectl leads", kind="ask", parse="json",
+        unasked={"clusters": [{"name": name, "cluster": {"server": unasked}}]}, needs=("cluster",), quiet=True,
+        timeout=30,
     )  # fmt: skip
+    servers = [one["cluster"]["server"] for one in found["clusters"] or [] if one["name"] == name]
+    return servers[0] if servers else ""
 
 
 def guard(settings: Settings) -> Steps:

@@ -98,6 +98,9 @@ rollout restart deployment/web-ui
 config current-context
 config get-contexts -o name
 config view "--output=jsonpath={{.clusters[?(@.name=='mnist')].cluster.server}}"
+config view --output=json --kubeconfig=nothing
+config view --raw --minify --flatten --kubeconfig=nothing
+get pods --kubeconfig=nothing
 delete secret key --ignore-not-found --wait=true --timeout=5s
 delete secret key --ignore-not-found
 delete secret key

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
+ORDER = ("kind", "apiVersion", "preferences", "clusters", "users", "contexts", "current-context")
+"""In which kubectl prints a kubeconfig as JSON."""
+
 HIDDEN = ("certificate-authority-data", "client-certificate-data", "client-key-data", "token", "password")
 
 
@@ -29,7 +32,7 @@ def view(session: Session, options: Options) -> int:
             raise Failed(f"error: cannot locate context {options.one('context')}") from None
     if not options.has("raw"):
         value = hidden(value)
-    value = {name: value[name] or None if name.endswith("s") else value[name] for name in value}
+    value = {name: value.get(name) or None if name.endswith("s") else value[name] for name in ORDER}
     print(formatted(options.one("output", "yaml"), {**value, "preferences": {}}))
     return 0
 

@@ -85,10 +85,7 @@ class Session:
     @property
     def config(self) -> Kubeconfig:
         path = self.options.one("kubeconfig")
-        config = Kubeconfig(path) if path else Kubeconfig.default()
-        if path and not config.there:
-            raise Failed(f"error: stat {path}: no such file or directory")
-        return config
+        return Kubeconfig(path) if path else Kubeconfig.default()
 
     @property
     def namespace(self) -> str:
@@ -98,8 +95,11 @@ class Session:
     def connected(self) -> Wire:
         """The connection to the context's server."""
         if self.wire is None:
+            config = self.config
+            if self.options.one("kubeconfig") and not config.there:
+                raise Failed(f"error: stat {config.path}: no such file or directory")
             try:
-                _, context, cluster, user = self.config.context(self.options.one("context"))
+                _, context, cluster, user = config.context(self.options.one("context"))
                 self.default = context.get("namespace") or "default"
                 self.wire = Wire(
                     cluster["server"], token(user), authority(cluster), limit(self.options), "kubectl stand-in"
