@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,13 +124,19 @@ def applied(
     if code == 0 and not stale:
         yield Unchanged(f"{named}: as in {path.name}")
         return
-    yield Diff(difference)
+    yield Diff(changed(difference))
     for kind, name in stale:
         yield kubectl(
             settings, "delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=2m", limit="0",
             doing=f"delete {kind} {name}, which cannot be run again", retry=True, timeout=150,
         )  # fmt: skip
     yield apply_command(settings, f"--filename={path}", doing=f"apply {named}", makes=makes)
+
+
+def changed(difference: str) -> str:
+    """A difference without the objects that are not there yet: all of such a one would be new."""
+    parts = re.split(r"^(?=diff )", difference, flags=re.MULTILINE)
+    return "".join(part for part in parts if "\n@@ -0,0 " not in part)
 
 
 def ended(settings: Settings, documents: list[Manifest], differs: bool) -> Asking:
