@@ -214,9 +214,8 @@ def test_fault_41_a_service_that_fails_for_a_moment_is_asked_again(world: World,
 
 def test_a_refusal_names_what_was_done_googles_words_and_a_cause(world: World, bucket: CloudBucket) -> None:
     bucket.create()
-    world.state.fault(
-        r"GET storage/storage/v1/b/", status=403, message="ann does not have storage.buckets.get access", times=9
-    )
+    words = "ann does not have storage.buckets.get access"
+    world.state.fault(r"GET storage/storage/v1/b/", status=403, message=words, times=9)
     with pytest.raises(RunFailed) as caught:
         bucket.found()
     said = str(caught.value.message)
