@@ -1,4 +1,4 @@
-"""Steps are carried out in their order, foreseen without a change, and tried again only where that is safe and helps."""
+"""Steps are carried out in order, foreseen without a change, and tried again only where that is safe and helps."""
 
 from __future__ import annotations
 
