@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes import foreign, standins, summary
-from fakes.google import clusters, objects, storage
+from fakes.google import artifactregistry, clusters, objects, storage
 from fakes.google.base import PROJECT, Json
 from fakes.google.server import GoogleServer
 from fakes.google.serviceusage import AT_FIRST
@@ -114,6 +114,7 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         self.clusters[place] = cluster = Cluster(self.state, name, folder)
         cluster.reserved_address = self.reserved
+        cluster.pulls = partial(artifactregistry.pullable, self.state)
         location = made["location"]
         region = location.rpartition("-")[0] if location.count("-") == 2 else location
         cluster.reserved_in_region = partial(self.reserved, region=region)

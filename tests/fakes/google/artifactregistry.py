@@ -98,6 +98,17 @@ def push(state: State, image: str, tag: str, digest: str = "") -> Json:
     return kept
 
 
+def pullable(state: State, reference: str) -> bool:
+    """Whether a node gets the image: one of this project by digest or tag, and any of another registry."""
+    place = rf"([\w-]+)-docker\.pkg\.dev/{PROJECT}/([^/]+)/([^@:]+)(?:@(sha256:\w+)|:([\w.-]+))"
+    match = re.fullmatch(place, reference)
+    if match is None:
+        return True
+    location, repository, package, digest, tag = match.groups()
+    images = state.of("artifactregistry.images").get(full(location, repository), {})
+    return any(one["package"] == package and (one["digest"] == digest or tag in one["tags"]) for one in images.values())
+
+
 @api.on("POST /fake/push")
 def pushed(state: State, request: Request) -> Json:
     """What the docker stand-in sends, {"image": …, "tag": …, "digest": …}; the real registry has another protocol."""
