@@ -28,7 +28,7 @@ def answer(state: State, request: Request, handle: Handle) -> Reply:
     """One request through log, injected faults and handler; both the servers and the stand-ins come through here."""
     fault = state.due(request)
     if fault:
-        fault.then()
+        fault.then(request)
         time.sleep(fault.delay)
     if fault and (fault.status or fault.drop) and not fault.done_first:
         state.requests.append(str(request))

@@ -83,8 +83,10 @@ class Fault:
     """Carry the request out, then fail: the answer was lost, not the request."""
     writes: bool = False
     """Only requests that change something; a dry run on the server has the same `METHOD api/path`."""
-    then: Callable[[], None] = lambda: None
-    """Called when a request meets the fault, before it is carried out: the moment to kill who sent it."""
+    where: Callable[[Request], bool] = lambda request: True
+    """Only requests for which this holds."""
+    then: Callable[[Request], None] = lambda request: None
+    """Called with the request that meets the fault, before it is carried out: the moment to kill who sent it."""
 
 
 class Unknown(AssertionError):
@@ -120,7 +122,7 @@ class State:
             for fault in self.faults:
                 if not fault.times or (fault.writes and not request.writes):
                     continue
-                if re.search(fault.pattern, str(request)):
+                if re.search(fault.pattern, str(request)) and fault.where(request):
                     if fault.skip:
                         fault.skip -= 1
                         continue

@@ -180,7 +180,7 @@ def test_examples_of_the_readme_run(world: World, capsys: pytest.CaptureFixture[
     exec(compile(first, str(README), "exec"), {})  # noqa: S102 - the page is ours
     assert "object models/export/1/saved_model.pb" in capsys.readouterr().out
     exec(compile(faults, str(README), "exec"), {"world": world})  # noqa: S102
-    assert [fault.status for fault in world.state.faults] == [503, 0, 0, 500, 403, 0]
+    assert [fault.status for fault in world.state.faults] == [503, 0, 0, 500, 403, 0, 0]
 
 
 def test_closed_world_answers_no_more(tmp_path: Path) -> None:

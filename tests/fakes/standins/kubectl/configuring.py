@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from fakes.standins.kubeconfig import NoContext
 from fakes.standins.kubectl.printing import formatted
 from fakes.standins.kubectl.session import Failed, Session
@@ -33,7 +35,8 @@ def view(session: Session, options: Options) -> int:
     if not options.has("raw"):
         value = hidden(value)
     value = {name: value.get(name) or None if name.endswith("s") else value[name] for name in ORDER}
-    print(formatted(options.one("output", "yaml"), {**value, "preferences": {}}))
+    value["preferences"], output = {}, options.one("output", "yaml")
+    print(json.dumps(value, indent=4) if output == "json" else formatted(output, value))
     return 0
 
 
