@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from pipeline import cloud, resources
-from pipeline.clusters import access, identity, kube, teardown, workloads
+from pipeline.clusters import access, identity, kube, kubeflow, teardown, workloads
 from pipeline.commands import Command, Result, Steps, Write
 from pipeline.config import require_project
 from pipeline.errors import PipelineError
@@ -29,8 +29,8 @@ def create(settings: Settings) -> Steps:
     yield from connected(settings)
     yield from kube.namespace(settings)
     yield from kube.mark(settings)
-    yield from kube.operator(settings)
-    yield from kube.distribution(settings)
+    yield from kubeflow.operator(settings)
+    yield from kubeflow.distribution(settings)
     yield from kube.applied(settings, "identity", kube.rendered(settings, "identity"))
     yield from identity.key_secret(settings)
     yield Result(f"cluster of context {settings.cluster.context}, bucket {settings.bucket}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import cloud, resources
-from pipeline.clusters import access, entrance, identity, kube, teardown, workloads
+from pipeline.clusters import access, entrance, identity, kube, kubeflow, teardown, workloads
 from pipeline.commands import Asking, Note, Pause, Result, Steps
 from pipeline.config import require_project
 from pipeline.errors import PipelineError, RunFailed
@@ -33,8 +33,8 @@ def create(settings: Settings) -> Steps:
     yield from connected(settings)
     yield from kube.namespace(settings)
     yield from kube.mark(settings)
-    yield from kube.operator(settings)
-    yield from kube.distribution(settings)
+    yield from kubeflow.operator(settings)
+    yield from kubeflow.distribution(settings)
     yield from kube.applied(settings, "identity", kube.rendered(settings, "identity"))
     yield from resources.up(settings, cloud.access(settings, number))
     yield from identity.key_secret(settings)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline import cloud, manifests
-from pipeline.clusters import kube
+from pipeline.clusters import kube, kubeflow
 from pipeline.commands import Probe, Remove, Steps, Unchanged, Write
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
@@ -40,7 +40,7 @@ def key_secret(settings: Settings) -> Steps:
             retry=False,
         )  # fmt: skip
         yield Probe("who may read the key", partial(private, settings, folder / KEY))
-        yield kube.kustomize(settings, str(folder), f"hand the key over as Secret {SECRET}")
+        yield kubeflow.kustomize(settings, str(folder), f"hand the key over as Secret {SECRET}")
     except PipelineError:
         yield Remove(folder / KEY)
         raise

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pipeline import manifests
-from pipeline.commands import Asking, Command, Diff, Note, Steps, Unchanged, Upload, Write
+from pipeline.commands import Asking, Command, Diff, Steps, Unchanged, Write
 from pipeline.errors import PipelineError
 from pipeline.manifests import Manifest
 from pipeline.settings import MANAGED_BY, Settings
@@ -17,8 +15,9 @@ from pipeline.tools import kubectl
 MARKER = "pipeline-environment"
 """The ConfigMap that says in the cluster itself which environment it is: templates/marker.yaml.j2."""
 
-OPERATOR_NAMESPACE = "kubeflow"
-"""Where the training operator's own manifests put it."""
+
+KUBEFLOW = "kubeflow"
+"""The namespace where the training operator's own manifests put it."""
 
 
 def selector(settings: Settings) -> str:
@@ -171,7 +170,7 @@ def namespace(settings: Settings) -> Steps:
 
 def security(name: str) -> dict[str, str]:
     """Pod Security "restricted": enforced where only our pods are, else warned about, for others' pods may not pass."""
-    mode = "warn" if name == OPERATOR_NAMESPACE else "enforce"
+    mode = "warn" if name == KUBEFLOW else "enforce"
     return {f"pod-security.kubernetes.io/{mode}": "restricted"}
 
 
@@ -188,54 +187,3 @@ def mark(settings: Settings) -> Steps:
     yield Write(path, manifests.dump(manifests.render(settings, "marker", "")))
     doing = f"note in the cluster that it is environment {settings.environment}'s"
     yield apply_command(settings, f"--filename={path}", doing=doing, makes="marker")
-
-
-def operator(settings: Settings) -> Steps:
-    """Install the training operator where there is none, and wait until it is available.
-
-    Server-side: the CRDs are too large for a client-side apply. Its field manager is our name, and by that `clean`
-    knows that we installed it.
-    """
-    there = yield get(settings, "deployment", "training-operator", namespace=OPERATOR_NAMESPACE)
-    crd = yield get(settings, "crd", "tfjobs.kubeflow.org")
-    if there and crd:
-        yield Unchanged("the training operator is there")
-    else:
-        if Path(settings.cluster.operator).is_dir():
-            yield Upload(Path(settings.cluster.operator))
-        yield kustomize(settings, settings.cluster.operator, "install the training operator", makes="operator")
-    if (there or {}).get("status", {}).get("availableReplicas") and crd:
-        return
-    yield kubectl(
-        settings, "rollout", "status", "deployment/training-operator", "--timeout=5m", namespace=OPERATOR_NAMESPACE,
-        doing="wait for the training operator", kind="wait", limit="0", timeout=330,
-    )  # fmt: skip
-
-
-def kustomize(settings: Settings, place: str, doing: str, **how: Any) -> Command:
-    return apply_command(
-        settings, "--server-side", "--force-conflicts", f"--field-manager={MANAGED_BY}", f"--kustomize={place}",
-        doing=doing, **{"timeout": 600, "limit": "60s", **how},
-    )  # fmt: skip
-
-
-DISTRIBUTION_TRIES = 6
-"""Kubeflow's own instructions repeat the apply until the CRDs that later objects need are known."""
-
-
-def distribution(settings: Settings) -> Steps:
-    """Install the whole of Kubeflow, where its dashboard or its notebooks are wanted."""
-    if set(settings.kubeflow.components) <= {"training"}:
-        return
-    found = yield get(settings, "service", "istio-ingressgateway", namespace="istio-system")
-    if found:
-        yield Unchanged("the whole of Kubeflow is there")
-        return
-    whole = partial(kustomize, settings, settings.kubeflow.distribution, timeout=1200, retry=False)
-    doing = "install the whole of Kubeflow: about 10 minutes"
-    for _ in range(DISTRIBUTION_TRIES - 1):
-        code, _ = yield whole(doing=doing, codes=(0, 1), unasked=(0, ""))
-        if code == 0:
-            return
-        yield Note("some of its objects need others that were only just made; trying again")
-    yield whole(doing=doing)

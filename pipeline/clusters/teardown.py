@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import cloud, resources
 from pipeline.answering import Say
-from pipeline.clusters import kube
+from pipeline.clusters import kube, kubeflow
 from pipeline.commands import Asking, Call, Note, Result, Step, Steps, Together
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.resources import Resource
@@ -202,13 +202,10 @@ def of_existing(settings: Settings, number: str, ours: Asking, keep_models: bool
 
 def uninstalled(settings: Settings) -> Steps:
     """Delete the training operator if we installed it and no TFJob of anybody is left."""
-    found = yield kube.get(
-        settings, "deployment", "training-operator", namespace=kube.OPERATOR_NAMESPACE, show_managers=True
-    )
+    found = yield kube.get(settings, "deployment", "training-operator", namespace=kube.KUBEFLOW, show_managers=True)
     if not found:
         return
-    managers = {one.get("manager") for one in found["metadata"].get("managedFields", [])}
-    if MANAGED_BY not in managers:
+    if not kubeflow.by_us(found):
         yield Note("the training operator is left alone: somebody else installed it", always=True)
         return
     jobs = yield kube.look(

@@ -155,6 +155,7 @@ MEANS = (
     ("make namespace ", rf"{OBJECT}\S+/api/v1/namespaces"),
     ("note in the cluster ", rf"{OBJECT}\S+/configmaps"),
     ("install the training operator", r"PATCH kubernetes/\S+"),
+    ("note that all of it was installed", r"PATCH kubernetes/\S+/training-operator"),
     ("apply ServiceAccount", rf"{OBJECT}\S+/serviceaccounts"),
     ("apply Job ", rf"{OBJECT}\S+/jobs"),
     ("apply TFJob ", rf"{OBJECT}\S+/tfjobs"),
