@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -61,17 +61,17 @@ class World:
 
     def walk(self, steps: Generator[Step, Any, Any]) -> Any:
         """Perform the steps, and return what they return."""
-        answer: Callable[[], Any] = lambda: next(steps)  # noqa: E731
+        send: Any = steps.send
+        value: Any = None
         while True:
             try:
-                step = answer()
+                step = send(value)
             except StopIteration as end:
                 return end.value
             try:
-                reply = self.reply(step)
-                answer = lambda reply=reply: steps.send(reply)  # noqa: E731
+                send, value = steps.send, self.reply(step)
             except PipelineError as error:
-                answer = lambda error=error: steps.throw(error)  # noqa: E731
+                send, value = steps.throw, error
 
     @property
     def changed(self) -> list[str]:
