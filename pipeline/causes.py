@@ -245,6 +245,8 @@ CAUSES = (
           "the account may not", f"{ASK}roles/editor`"),
 
     # What is there and what is not
+    Cause("port taken", r"unable to listen on any of the requested ports: \[\{(?P<port>\d+) ",
+          "another program listens on port {port}", "choose another: `--port=0` takes a free one"),
     Cause("exists",
           r"code=409|HTTPError 409|ALREADY_EXISTS|is the subject of a conflict|[Aa]lready exists|already own it|"
           r"AlreadyExists",

@@ -24,13 +24,17 @@ class Page:
     service: str
     task: str
     namespace: str = ""
+    port: str = ""
+    """Its name, where the Service has several."""
 
 
 PAGES = {
     "ui": Page("web-ui", "ui"),
     "tensorboard": Page("tensorboard", "tensorboard"),
     "notebook": Page("notebook", "notebook"),
-    "dashboard": Page("istio-ingressgateway", "deploy --set kubeflow.components=training,dashboard", "istio-system"),
+    "dashboard": Page(
+        "istio-ingressgateway", "deploy --set kubeflow.components=training,dashboard", "istio-system", "http2"
+    ),
 }
 
 LOCAL = ("ui", "tensorboard")
@@ -70,18 +74,26 @@ def open_page(c: Context, page: str = "ui", browser: bool = True, port: int = 0)
 
 def outside(settings: Settings, page: str) -> str:
     """The page's address without a port-forward; empty where it has none."""
-    if settings.cluster.kind == "local":
-        try:
-            return f"http://{clusters.of(settings).address(settings, PAGES[page].service, '')}"
-        except PipelineError:
-            remedy = f"`invoke {PAGES[page].task}` starts it"
-            raise PipelineError(f"{page} is not up in {settings.environment}: {remedy}") from None
-    if page == "ui" and settings.iap.enabled:
+    behind_iap = page == "ui" and settings.iap.enabled
+    balanced = page == "ui" and settings.web_ui.service_type == "LoadBalancer"
+    if not (settings.cluster.kind == "local" or behind_iap or balanced):
+        return ""
+    try:
+        place = clusters.of(settings).address(settings, PAGES[page].service, "")
+    except PipelineError as error:
+        raise not_up(settings, page, error) from None
+    if behind_iap:
         return f"https://{endpoint.host(settings)}"
-    if page == "ui" and settings.web_ui.service_type == "LoadBalancer":
-        place = clusters.of(settings).address(settings, "web-ui", "")
-        return "" if "web-ui." in place else f"http://{place}"
-    return ""
+    return "" if f"{PAGES[page].service}." in place else f"http://{place}"
+
+
+def not_up(settings: Settings, page: str, error: PipelineError) -> PipelineError:
+    """The sentence for a page whose Service is not there; any other error is what it was."""
+    one = PAGES[page]
+    if f"no Service {one.service} is there" not in str(error.message):
+        return error
+    where = "" if settings.cluster.kind == "local" else f"--env={settings.environment} "
+    return PipelineError(f"{page} is not up in {settings.environment}: `invoke {where}{one.task}` starts it")
 
 
 def show(url: str, browser: bool) -> None:
@@ -99,7 +111,7 @@ def forwarded(c: Context, settings: Settings, page: str, browser: bool, port: in
     try:
         with (
             unwinding_on_sigterm(),
-            clusters.of(settings).reach(settings, one.service, "", port, one.namespace) as way,
+            clusters.of(settings).reach(settings, one.service, one.port, port, one.namespace) as way,
             contextlib.suppress(KeyboardInterrupt),
         ):
             show(f"http://{way.address}", browser)
@@ -107,10 +119,7 @@ def forwarded(c: Context, settings: Settings, page: str, browser: bool, port: in
             way.over.wait()
             raise RunFailed(f"the port-forward to {page} ended: `{command(c, 'open')} {page}` opens it again")
     except PipelineError as error:
-        if f"no Service {one.service} is there" in str(error.message):
-            remedy = f"`invoke --env={settings.environment} {one.task}` starts it"
-            raise PipelineError(f"{page} is not up in {settings.environment}: {remedy}") from None
-        raise
+        raise not_up(settings, page, error) from None
     say("closed")
 
 

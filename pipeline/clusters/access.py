@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import hands
 from pipeline.answering import carry_out, failure
 from pipeline.clusters import balancers, workloads
-from pipeline.clusters.kube import look, selector
+from pipeline.clusters.kube import get, look, selector
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.processes import free_port
 from pipeline.settings import Settings
@@ -117,8 +117,7 @@ def port_of(settings: Settings, service: str, name: str, namespace: str = "") ->
 
 def service_of(settings: Settings, service: str, namespace: str = "") -> dict[str, Any]:
     place = {"namespace": namespace} if namespace else {}
-    command = look(settings, "get", "service", service, "--ignore-not-found", doing=f"look for {service}", **place)
-    one = carry_out(command, quiet, hands.of(settings))
+    one = carry_out(get(settings, "service", service, **place), quiet, hands.of(settings))
     if one is None:
         raise PipelineError(f"no Service {service} is there: run the stage that makes it first")
     return dict(one)

@@ -173,6 +173,12 @@ EXAMPLES = {
         'us-central1/repositories/mnist" (or it may not exist)',
         "roles/artifactregistry.writer",
     ),
+    "port taken": (
+        "Unable to listen on port 8080: Listeners failed to create with the following errors: [unable to create "
+        "listener: Error listen tcp4 127.0.0.1:8080: bind: address already in use]\n"
+        "error: unable to listen on any of the requested ports: [{8080 5000}]",
+        "another program listens on port 8080; choose another",
+    ),
     "no registry": (
         'denied: gcr.io repo does not exist. Creating on push requires the artifactregistry.repositories.createOnPush '
         "permission",
