@@ -32,6 +32,8 @@ class Resource:
     """Reads the labels from what `look` found; None for what cannot bear any and is part of something that does."""
     mend: Callable[[Any], tuple[Change, ...]] = nothing
     """The changes that bring what was found to what the settings say."""
+    within: Resource | None = None
+    """What it is a part of, and goes before: it belongs to whom that belongs to. Both are in the same walk."""
 
 
 ASSUMED: Mapping[str, Any] = {"assumed": True}
@@ -75,20 +77,56 @@ def up(settings: Settings, *resources: Resource) -> Steps:
 def down(settings: Settings, *resources: Resource) -> Generator[Step, Any, list[str]]:
     """Undo, in the order given, what is there and is this environment's; say what is left alone.
 
-    What fails does not stop the rest; the return value lists the failures in words.
+    What fails does not stop the rest, but for what it is a part of; the return value lists the failures in words.
     """
-    failures, found = list[str](), None
-    with contextlib.suppress(PipelineError):  # then each is asked by itself, so that one failure is one
-        found = yield Together(tuple(map(assumed, resources)))
-    for at, resource in enumerate(resources):
-        try:
-            there = (yield assumed(resource)) if found is None else found[at]
-            whose = there and owner(settings, resource, there)
-            if whose:
-                yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)
-            elif there:
+    failures = list[str]()
+    found = yield from looked(resources, failures)
+    waiting = set[str]()
+    for resource in (one for one in resources if found.get(one.what)):
+        whose = whose_is(settings, resource, found)
+        if whose:
+            yield Note(f"{resource.what} is left alone: it belongs to {whose}", always=True)
+        elif resource.what in waiting:
+            yield Note(f"{resource.what} stays until all that is a part of it is gone", always=True)
+        elif whose is not None:
+            try:
                 yield from each(*resource.undo)
-        except PipelineError as error:
-            failures.append(f"{resource.what}: {error.message}")
-            yield Note(f"{resource.what} could not be removed; going on with the rest", always=True)
+            except PipelineError as error:
+                failures.append(told(resource, error))
+                waiting |= {resource.within.what} if resource.within else set()
+                yield Note(f"{resource.what} could not be removed; going on with the rest", always=True)
     return failures
+
+
+Found = dict[str, Any]
+"""What a resource is called → what the look for it found; nothing where it failed."""
+
+
+def looked(resources: tuple[Resource, ...], failures: list[str]) -> Generator[Step, Any, Found]:
+    """Look for all at once, or, where that fails, for each by itself, so that one failure is one."""
+    with contextlib.suppress(PipelineError):
+        answers = yield Together(tuple(resource.look for resource in resources))
+        return {resource.what: there for resource, there in zip(resources, answers, strict=True)}
+    found = Found()
+    for resource in resources:
+        try:
+            found[resource.what] = yield resource.look
+        except PipelineError as error:
+            failures.append(told(resource, error))
+            yield Note(f"{resource.what} could not be looked at; going on with the rest", always=True)
+    return found
+
+
+def whose_is(settings: Settings, resource: Resource, found: Found) -> str | None:
+    """`owner` of what was found, or of what it is a part of; None where that is not known."""
+    whole = resource.within or resource
+    if whole.what not in found:
+        return None
+    there = found[whole.what]
+    return owner(settings, whole, there) if there else ""
+
+
+def told(resource: Resource, error: PipelineError) -> str:
+    """A failure with the name of the thing, once."""
+    message = str(error.message)
+    return message if resource.what in message else f"{resource.what}: {message}"

@@ -44,7 +44,7 @@ def up(c: Context, *names: str, **options: Any) -> None:
         return
     with alone(settings, " ".join(names)), hands.of(settings) as on:
         outcomes, known = dict[str, Outcome](), Known()
-        execute(preconditions(settings), settings.build, hands=on)
+        execute(preconditions(settings, *names), settings.build, hands=on)
         for number, name in enumerate(names):
             say(f"==> {name}")
             try:
@@ -105,7 +105,7 @@ def command(c: Context, *names: str) -> str:
     words = [os.environ.get("PIPELINE_COMMAND", "invoke"), *([] if plain else [f"--env={chosen['environment']}"])]
     if names == stages.STAGES:
         names = ("all",)
-    if {*names} & {*stages.STAGES, *stages.OPTIONAL, "all", "plan"}:
+    if {*names} & {*stages.STAGES, *stages.OPTIONAL, "all", "plan", "clean"}:
         words += [word for change in chosen["set"] for word in ("--set", change)]
     return shlex.join([*words, *(word for name in names for word in name.split())])
 
@@ -141,7 +141,8 @@ def down(c: Context, keep_models: bool, yes: bool = False, named: str = "") -> N
     if c.config.run.dry:
         rehearse(steps())
         return
-    permitted(settings, named)
+    typed = {"keep-models": keep_models, "yes": yes, "yes-i-mean": named or None}
+    permitted(c, settings, typed)
     with alone(settings, "clean"), hands.of(settings) as on:
         say(f"==> clean {settings.environment}")
         execute(preconditions(settings), settings.build, hands=on)
@@ -152,20 +153,21 @@ def down(c: Context, keep_models: bool, yes: bool = False, named: str = "") -> N
         try:
             outcome = execute(steps(), settings.build, hands=on)
         except PipelineError as error:
-            raise type_of(error, f"{error.message}\n  go on with: {command(c, 'clean')}") from None
+            raise type_of(error, f"{error.message}\n  {way_on(c, ('clean',), typed)}") from None
+        except KeyboardInterrupt:
+            raise PipelineError(f"Interrupted.\n  {way_on(c, ('clean',), typed)}", INTERRUPTED) from None
         on.discard()
     say(f"\nclean       {outcome.seconds:6.1f} s  {outcome.text}")
 
 
-def permitted(settings: Settings, named: str) -> None:
+def permitted(c: Context, settings: Settings, typed: dict[str, Any]) -> None:
     """Refuse a protected environment unless its name was typed, and any environment if another's was."""
-    if named and named != settings.environment:
-        raise PipelineError(f"--yes-i-mean={named}: this is environment {settings.environment}; nothing was done")
+    named, here = typed["yes-i-mean"], settings.environment
+    if named and named != here:
+        raise PipelineError(f"--yes-i-mean={named}: this is environment {here}; nothing was done")
     if settings.protected and not named:
-        raise PipelineError(
-            f"environment {settings.environment} is protected; to take it down say so: "
-            f"`invoke --env={settings.environment} clean --yes-i-mean={settings.environment}`"
-        )
+        wanted = command(c, "clean", *given({**typed, "yes": False, "yes-i-mean": here}))
+        raise PipelineError(f"environment {here} is protected; to take it down say so: `{wanted}`")
 
 
 def agreed(settings: Settings, yes: bool) -> None:
@@ -174,6 +176,9 @@ def agreed(settings: Settings, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise PipelineError("nothing was deleted: this is not a terminal to ask on; add --yes if you mean it")
-    answer = input(f"Take all of that down in environment {settings.environment}? [y/N] ")
+    try:
+        answer = input(f"Take all of that down in environment {settings.environment}? [y/N] ")
+    except EOFError:  # Ctrl-D
+        answer = ""
     if answer.strip().lower() not in ("y", "yes"):
         raise PipelineError("nothing was deleted", FAILED)
