@@ -26,8 +26,11 @@ SKEW = 1
 """Kubernetes' own rule: kubectl and the server may lie one minor version apart."""
 
 
-def preconditions(settings: Settings) -> Steps:
-    """What must be so before any change: the tools are there and fit; raises PipelineError (exit 3) where not."""
+NO_DAEMON = "docker's daemon does not answer: start it, or let Cloud Build do it: --set build_images.tool=cloud-build"
+
+
+def preconditions(settings: Settings, *names: str) -> Steps:
+    """What must be so before any change of these stages: the tools are there and fit; PipelineError (exit 3) else."""
     if settings.cluster.kind == "local":
         return
     require_project(settings)
@@ -37,6 +40,8 @@ def preconditions(settings: Settings) -> Steps:
     client = yield from present(kubectl_version(settings))
     refuse(kubectl_fault(client))
     refuse(kubectl_fault(versions((yield both_versions(settings)), client)))
+    if "build" in names and settings.build_images.tool == "docker":
+        refuse("" if (yield from present(docker_daemon(settings)))[0] == 0 else NO_DAEMON)
 
 
 def present(command: Command) -> Asking[Any]:
@@ -82,6 +87,11 @@ def both_versions(settings: Settings) -> Command:
 def docker_version(settings: Settings) -> Command:
     return docker(settings, "version", "--format={{.Server.Version}}", doing="look for docker's daemon", kind="ask",
                   parse="text", unasked="", timeout=20)  # fmt: skip
+
+
+def docker_daemon(settings: Settings) -> Command:
+    """Asks whether docker's daemon answers; that it does not is an answer too."""
+    return replace(docker_version(settings), codes=(0, 1), unasked=(0, ""))
 
 
 def versions(answer: tuple[int, str], client: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from pipeline.clusters.objects import store
 from pipeline.commands import Asking, Call, Command, Note, Result, Steps, Together, Unchanged, Upload, Write
 from pipeline.errors import UNFIT, PipelineError
 from pipeline.settings import ROOT, Settings
+from pipeline.toolbox import NO_DAEMON, docker_daemon
 
 CHECK_STEPS = 20
 """Steps of the trial run: enough to load data, train, evaluate and export once."""
@@ -65,17 +66,11 @@ def has_docker(settings: Settings) -> Asking:
     if settings.build_images.tool == "cloud-build":
         return False
     with contextlib.suppress(PipelineError):  # no docker at all is no daemon either
-        code, _ = yield tools.docker(
-            settings, "version", "--format={{.Server.Version}}", doing="ask for docker's daemon", kind="ask",
-            codes=(0, 1), unasked=(0, ""), timeout=30,
-        )  # fmt: skip
+        code, _ = yield docker_daemon(settings)
         if code == 0:
             return True
     if settings.build_images.tool == "docker":
-        raise PipelineError(
-            "docker's daemon does not answer: start it, or let Cloud Build do it: --set build_images.tool=cloud-build",
-            UNFIT,
-        )
+        raise PipelineError(NO_DAEMON, UNFIT)
     yield Note("docker's daemon does not answer here: Cloud Build builds instead", always=True)
     return False
 
