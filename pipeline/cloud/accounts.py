@@ -34,7 +34,10 @@ NODE_ROLE = "roles/container.defaultNodeServiceAccount"
 
 
 def binding(settings: Settings, words: tuple[str, ...], where: str, role: str, *more: str, needs: str = "") -> Resource:
-    """A role of the nodes' account on a thing that `words` name; made and undone by itself."""
+    """A role of the nodes' account on a thing that `words` name.
+
+    It is a part of the account: once that is gone nobody knows any more whose role it was.
+    """
     member = f"serviceAccount:{email(settings, 'nodes')}"
     *group, name = words
     what = f"{role} of {email(settings, 'nodes')} on {where}"
@@ -49,6 +52,7 @@ def binding(settings: Settings, words: tuple[str, ...], where: str, role: str, *
         ),
         (change(settings, *group, "add-iam-policy-binding", *said, "--format=none", doing=f"give {what}"),),
         (undo(settings, *group, "remove-iam-policy-binding", *said, "--format=none", doing=f"take {what}"),),
+        within=account(settings, "nodes"),
     )  # fmt: skip
 
 

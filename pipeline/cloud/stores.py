@@ -96,10 +96,11 @@ def access(settings: Settings, number: str) -> Resource:
 
 
 def granted(settings: Settings, wanted: Mapping[str, set[str]]) -> bool:
-    """Whether the bucket's policy holds all that is wanted."""
-    if cloud_bucket(settings).found() is None:
+    """Whether the policy of the bucket holds all that is wanted; of one that is not ours it holds nothing."""
+    bucket = cloud_bucket(settings)
+    if bucket.found() is None or not bucket.ours():
         return False
-    there = cloud_bucket(settings).granted()
+    there = bucket.granted()
     return all(people <= there.get(role, set()) for role, people in wanted.items())
 
 
