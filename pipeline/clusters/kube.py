@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from pipeline import manifests
+from pipeline.clusters import podstates
 from pipeline.commands import Asking, Command, Diff, Steps, Unchanged, Write
 from pipeline.errors import PipelineError
 from pipeline.manifests import Manifest
@@ -120,14 +121,16 @@ def applied(
         needs=("cluster", "namespace", *needs), unasked=(1, ""),
     )  # fmt: skip
     stale = yield from ended(settings, documents, code != 0)
+    if code == 0:
+        stale |= yield from hanging(settings, documents)
     if code == 0 and not stale:
         yield Unchanged(f"{named}: as in {path.name}")
         return
     yield Diff(changed(difference))
-    for kind, name in stale:
+    for (kind, name), why in stale.items():
         yield kubectl(
             settings, "delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=2m", limit="0",
-            doing=f"delete {kind} {name}, which cannot be run again", retry=True, timeout=150,
+            doing=f"delete {kind} {name}, which {why}", retry=True, timeout=150,
         )  # fmt: skip
     yield apply_command(settings, f"--filename={path}", doing=f"apply {named}", makes=makes)
 
@@ -139,14 +142,34 @@ def changed(difference: str) -> str:
 
 
 def ended(settings: Settings, documents: list[Manifest], differs: bool) -> Asking:
-    """The jobs that are there and must go first: a failed one is not run again, a changed one cannot be changed."""
-    stale = list[tuple[str, str]]()
+    """The jobs that must go first, and why: a failed one is not run again, a changed one cannot be changed."""
+    stale = dict[tuple[str, str], str]()
     for one in documents:
         if one["kind"] in ("Job", "TFJob"):
             kind, name = one["kind"].lower(), one["metadata"]["name"]
             found = yield get(settings, kind, name, needs=("namespace",))
             if found and (differs or "Failed" in conditions(found)):
-                stale.append((kind, name))
+                stale[kind, name] = "cannot be run again"
+    return stale
+
+
+def hanging(settings: Settings, documents: list[Manifest]) -> Asking:
+    """What hangs though it is as it should be, and in what: Kubernetes would try it again only minutes later.
+
+    Of a Deployment its pods; a job as a whole, for to it a pod that was deleted has failed.
+    """
+    stale = dict[tuple[str, str], str]()
+    for one in documents:
+        kind, name = one["kind"].lower(), one["metadata"]["name"]
+        if kind in ("job", "tfjob", "deployment"):
+            pods = yield look(
+                settings, "get", "pods", f"--selector={podstates.selector(one)}", doing=f"look at the pods of {name}",
+                unasked={"items": []}, needs=("namespace",),
+            )  # fmt: skip
+            for trouble in filter(None, map(podstates.trouble, pods["items"])):
+                if trouble.hopeless:
+                    what = ("pod", trouble.pod) if kind == "deployment" else (kind, name)
+                    stale[what] = f"hangs in {trouble.reason}"
     return stale
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.manifests import Manifest
+
 HOPELESS = frozenset({
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
     "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
@@ -26,6 +28,16 @@ class Trouble:
         return f"{self.pod}: {self.reason}{f': {self.message}' if self.message else ''}"
 
 
+def selector(manifest: Manifest) -> str:
+    """Finds the pods of a workload."""
+    match manifest["kind"]:
+        case "TFJob":
+            return f"training.kubeflow.org/job-name={manifest['metadata']['name']}"
+        case "Job":
+            return f"job-name={manifest['metadata']['name']}"
+    return ",".join(f"{key}={value}" for key, value in manifest["spec"]["selector"]["matchLabels"].items())
+
+
 def name_of(pod: dict[str, Any]) -> str:
     return str(pod["metadata"]["name"])
 
@@ -44,8 +56,8 @@ def ready(pod: dict[str, Any]) -> bool:
 def trouble(pod: dict[str, Any]) -> Trouble | None:
     """Why a pod does not run; None while nothing is known to be wrong."""
     status, name = pod.get("status", {}), name_of(pod)
-    if status.get("reason") in ("Evicted", "NodeLost", "Preempting", "DeadlineExceeded"):
-        return Trouble(name, status["reason"], status.get("message", ""), hopeless=True)
+    if by_its_node(status):  # its controller makes another one, or fails itself
+        return Trouble(name, status["reason"], status.get("message", "").strip(), hopeless=False)
     for one in containers(pod):
         waiting = one.get("state", {}).get("waiting", {})
         if waiting.get("reason") in HOPELESS:
@@ -55,6 +67,11 @@ def trouble(pod: dict[str, Any]) -> Trouble | None:
         if one.get("type") == "PodScheduled" and one.get("status") == "False":
             return Trouble(name, one.get("reason", "Unschedulable"), one.get("message", ""), hopeless=False)
     return None
+
+
+def by_its_node(status: dict[str, Any]) -> bool:
+    """Whether a pod's node ended it, with a reason: Evicted, Terminated (the node is taken away), OutOfcpu …"""
+    return bool(status.get("reason")) and (status.get("phase") == "Failed" or status["reason"] == "NodeLost")
 
 
 def ended(state: dict[str, Any]) -> str:
@@ -71,8 +88,8 @@ def ended(state: dict[str, Any]) -> str:
 def failure(pod: dict[str, Any]) -> str:
     """How a pod failed, in words; empty for one that did not."""
     status = pod.get("status", {})
-    if status.get("reason") == "Evicted":
-        return f"was Evicted: {status.get('message', '')}".rstrip(": ")
+    if by_its_node(status):
+        return f"was {status['reason']}: {status.get('message', '')}".rstrip(": ")
     for one in containers(pod):
         for state in (one.get("state", {}), one.get("lastState", {})):
             if words := ended(state):

@@ -74,18 +74,17 @@ class Patience:
         return None
 
 
-def pods_of(settings: Settings, label: str) -> Command:
-    return poll(settings, "get", "pods", f"--selector={label}", done={"items": []})
+def pods_of(settings: Settings, manifest: Manifest) -> Command:
+    return poll(settings, "get", "pods", f"--selector={podstates.selector(manifest)}", done={"items": []})
 
 
 def job(settings: Settings, manifest: Manifest) -> Steps:
     """Show a job's log until it has succeeded; RunFailed with the failed pod's last words as soon as it has failed."""
     kind, name = manifest["kind"].lower(), manifest["metadata"]["name"]
-    label = f"training.kubeflow.org/job-name={name}" if kind == "tfjob" else f"job-name={name}"
     log, patience = Log(settings), Patience()
     while True:
         found = yield poll(settings, "get", kind, name, done=SUCCEEDED)
-        pods = (yield pods_of(settings, label))["items"]
+        pods = (yield pods_of(settings, manifest))["items"]
         yield from log.new(first(pods))
         state = conditions(found)
         if state & {"Succeeded", "Complete"}:
@@ -156,12 +155,15 @@ class Log:
     """A pod's log as it grows, read piece by piece; kubectl's own `--follow` ends with the container, not the job."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.since, self.seen = settings, "", set[str]()
+        self.settings, self.since, self.seen, self.pod = settings, "", set[str](), ""
 
     def new(self, pod: dict[str, Any] | None) -> Steps:
-        """Show the lines that came since the last look."""
+        """Show the lines that came since the last look, and say when another pod has taken the place of the first."""
         if pod is None or pod.get("status", {}).get("phase") == "Pending":
             return
+        if self.pod not in ("", pod["metadata"]["uid"]):
+            yield Note(f"{podstates.name_of(pod)} was started again: it goes on from the last checkpoint")
+        self.pod = pod["metadata"]["uid"]
         since = [f"--since-time={self.since}"] if self.since else []
         _, text = yield kubectl(
             self.settings, "logs", podstates.name_of(pod), "--timestamps", *since, doing="read the log", kind="wait",
@@ -183,12 +185,11 @@ class Log:
 def rollout(settings: Settings, manifest: Manifest) -> Steps:
     """Wait until every pod of a Deployment is new and ready; RunFailed with the reason where one cannot start."""
     name, patience = manifest["metadata"]["name"], Patience()
-    label = ",".join(f"{key}={value}" for key, value in manifest["spec"]["selector"]["matchLabels"].items())
     while True:
         found = yield poll(settings, "get", "deployment", name, done=None)
         if found is None or complete(found):
             return
-        pods = (yield pods_of(settings, label))["items"]
+        pods = (yield pods_of(settings, manifest))["items"]
         waiting = [pod for pod in pods if not podstates.ready(pod)]
         if not patience.waited:
             yield Note(f"{name}: waiting until it is ready")
