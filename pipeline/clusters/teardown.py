@@ -31,8 +31,8 @@ def of_gke(settings: Settings, number: str, connected: Steps, keep_models: bool)
     """A GKE environment: what holds load balancers, the cluster, what it left, then all that stands outside it."""
     whole = cloud.cluster(settings)
     failures = yield from inside(settings, whole, connected)
-    failures += yield from resources.down(settings, whole)
-    failures += yield from orphans(settings)
+    standing = yield from resources.down(settings, whole)
+    failures += standing or (yield from orphans(settings))
     failures += yield from resources.down(settings, *around(settings, number, keep_models))
     yield from proven(settings, (whole, *around(settings, number, keep_models)), failures, keep_models)
 
@@ -163,12 +163,9 @@ def disks(settings: Settings) -> Steps:
 def proven(settings: Settings, whole: tuple[Resource, ...], failures: list[str], keep_models: bool) -> Steps:
     """List again all that could be there; RunFailed where something of ours still is."""
     looks = tuple(replace(resource.look, unasked=None) for resource in whole)
-    found = yield Together(looks, kind="wait")
-    left = [
-        resource.what
-        for resource, there in zip(whole, found, strict=True)
-        if there and not resources.owner(settings, resource, there)
-    ]
+    answers = yield Together(looks, kind="wait")
+    found = {resource.what: there for resource, there in zip(whole, answers, strict=True)}
+    left = [one.what for one in whole if found[one.what] and not resources.whose_is(settings, one, found)]
     if failures or left:
         lines = [*failures, *(f"{what} is still there" for what in left)]
         raise RunFailed("clean left something behind:\n  " + "\n  ".join(lines))

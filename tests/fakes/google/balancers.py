@@ -21,7 +21,7 @@ def made(state: State, kind: str) -> dict[str, Json]:
     """What the running clusters keep in Compute Engine, by path."""
     found: dict[str, Json] = {}
     for place, kubernetes in state.of("live clusters").items():
-        found |= of_cluster(place, kubernetes).get(kind, {})
+        found |= of_cluster(state, place, kubernetes).get(kind, {})
     return found
 
 
@@ -29,11 +29,11 @@ def leave(state: State, location: str, name: str) -> None:
     """Keep what a cluster that is being deleted leaves behind."""
     place = f"{location}/{name}"
     kubernetes = state.of("live clusters").get(place)
-    for kind, objects in of_cluster(place, kubernetes).items() if kubernetes else ():
+    for kind, objects in of_cluster(state, place, kubernetes).items() if kubernetes else ():
         state.of(f"compute.{kind}").update(objects)
 
 
-def of_cluster(place: str, kubernetes: Any) -> Made:
+def of_cluster(state: State, place: str, kubernetes: Any) -> Made:
     location, name = place.split("/")
     region = location.rpartition("-")[0] if location.count("-") == 2 else location
     zone = location if location.count("-") == 2 else f"{location}-b"
@@ -44,7 +44,7 @@ def of_cluster(place: str, kubernetes: Any) -> Made:
     for ingress in kubernetes.of("ingresses.networking.k8s.io"):
         merge(all_of_them, for_ingress(ingress))
     for claim in kubernetes.of("persistentvolumeclaims"):
-        merge(all_of_them, for_claim(claim, zone, name, location))
+        merge(all_of_them, for_claim(claim, zone, name, location, state.of("container.clusters").get(place, {})))
     return all_of_them
 
 
@@ -100,9 +100,14 @@ def for_ingress(ingress: Json) -> Made:
     return {"forwardingRules": dict([rule]), "backendServices": dict(backends)}
 
 
-def for_claim(claim: Json, zone: str, cluster: str, location: str) -> Made:
-    """The disk behind a persistent volume claim."""
-    labels = {"goog-gke-volume": "", "goog-k8s-cluster-name": cluster, "goog-k8s-cluster-location": location}
+def for_claim(claim: Json, zone: str, cluster: str, location: str, whole: Json) -> Made:
+    """The disk behind a persistent volume claim, with the labels of its cluster."""
+    labels = {
+        **whole.get("resourceLabels", {}),
+        "goog-gke-volume": "",
+        "goog-k8s-cluster-name": cluster,
+        "goog-k8s-cluster-location": location,
+    }
     note = json.dumps({
         "kubernetes.io/created-for/pvc/name": claim["metadata"]["name"],
         "kubernetes.io/created-for/pvc/namespace": claim["metadata"]["namespace"],
