@@ -83,7 +83,7 @@ CAUSES = (
     Cause("their fault", r"code=5\d\d|HTTPError 5\d\d|\b5\d\d (?:GET|POST|PUT|PATCH|DELETE) |HTTP status: 5\d\d|"
           r"\b50[234] (?:Bad Gateway|Service Unavailable|Gateway Timeout)|Internal error encountered|UNAVAILABLE:|"
           r"Error from server \((?:InternalError|ServiceUnavailable|Timeout|ServerTimeout)\)|"
-          r"currently unable to handle|etcdserver: ",
+          r"currently unable to handle|etcdserver: |INTERNAL: |Error 50\d \(Server Error\)",
           "the service failed for a moment", AGAIN, passes=True),
     Cause("concurrent change", r"HTTPError 412|code=412|\b412 (?:GET|POST|PUT|PATCH|DELETE) |concurrent policy changes|"
           r"conditionNotMet|the object has been modified", "somebody changed the same thing at the same time", AGAIN,
@@ -98,13 +98,15 @@ CAUSES = (
     Cause("namespace ending", r"because it is being terminated", "the namespace is still being deleted",
           f"wait a minute; {AGAIN}", passes=True),
 
-    # Who we are
+    # Who we are. The next gcloud command fetches another token; where the login itself has ended, that one says so.
     Cause("no login", r"You do not currently have an active account selected", "nobody is logged in", LOGIN),
     Cause("login expired",
-          r"There was a problem refreshing|Reauthentication (?:failed|required)|code=401|HTTPError 401|"
-          r"\b401 (?:GET|POST|PUT|PATCH|DELETE) |UNAUTHENTICATED|invalid_grant|Unauthenticated request|"
-          r"You must be logged in to the server|asked for the client to provide credentials",
+          r"There was a problem refreshing|Reauthentication (?:failed|required)|invalid_grant",
           "the login has expired", LOGIN),
+    Cause("token refused",
+          r"code=401|HTTPError 401|\b401 (?:GET|POST|PUT|PATCH|DELETE) |UNAUTHENTICATED|Unauthenticated request|"
+          r"You must be logged in to the server|asked for the client to provide credentials",
+          "the login's token has expired", LOGIN, passes=True),
     Cause("plugin absent", r"executable gke-gcloud-auth-plugin not found", "kubectl's door to GKE is not installed",
           "`gcloud components install gke-gcloud-auth-plugin`, or `apt-get install "
           "google-cloud-cli-gke-gcloud-auth-plugin`"),
@@ -135,6 +137,8 @@ CAUSES = (
     Cause("quota of the namespace", r"exceeded quota: (?P<quota>[\w.-]+)", "the namespace's own quota {quota}",
           "`kubectl describe quota` shows it; ask for less, such as `--set training.cpu=1`"),
     Cause("quota, unnamed", r"QUOTA_EXCEEDED|[Qq]uota exceeded|Insufficient regional quota", "a quota", SMALLER),
+    Cause("exhausted", r"RESOURCE_EXHAUSTED", "too many requests in a short time, or a limit is reached",
+          f"wait a minute; {AGAIN}", passes=True),
     Cause("capacity", r"ZONE_RESOURCE_POOL_EXHAUSTED|GCE_STOCKOUT|does not have enough resources available",
           "the zone has no such machines left", "take another zone: `--set gcp.zone=…`, or wait"),
     Cause("keys forbidden", r"Key creation is not allowed on this service account|disableServiceAccountKeyCreation",

@@ -83,6 +83,11 @@ EXAMPLES = {
         "('invalid_grant: Token has been expired or revoked.')" + LOGIN_AGAIN,
         "`gcloud auth login`",
     ),
+    "token refused": (
+        "ERROR: (gcloud.projects.describe) UNAUTHENTICATED: Request had invalid authentication credentials. Expected "
+        "OAuth 2 access token, login cookie or other valid authentication credential.",
+        "`gcloud auth login`",
+    ),
     "plugin absent": (
         "Unable to connect to the server: getting credentials: exec: executable gke-gcloud-auth-plugin not found\n"
         "It looks like you are trying to use a client-go credential plugin that is not installed.",
@@ -128,6 +133,10 @@ EXAMPLES = {
         "own quota team",
     ),
     "quota, unnamed": ("[QUOTA_EXCEEDED] Instance 'gke-mnist-1' creation failed", "a quota"),
+    "exhausted": (
+        "ERROR: (gcloud.iam.service-accounts.create) RESOURCE_EXHAUSTED: A quota has been reached for project number 7",
+        "a limit is reached; wait a minute",
+    ),
     "capacity": (
         "code: ZONE_RESOURCE_POOL_EXHAUSTED\nmessage: The zone 'projects/demo/zones/us-central1-c' does not have enough "
         "resources available to fulfill the request.  Try a different zone, or try again later.",
@@ -310,11 +319,13 @@ ALSO = [
      "PROVISIONING?"),
     ("cluster busy", "ResponseError: code=400, message=Cluster is running incompatible operation operation-17-ab."),
     ("login expired", "ERROR: (gcloud.auth.print-access-token) Reauthentication failed. cannot prompt during non-interactive"),
-    ("login expired", "ResponseError: code=401, message=Request had invalid authentication credentials."),
-    ("login expired", "ERROR: (gcloud.services.list) UNAUTHENTICATED: Request had invalid authentication credentials."),
-    ("login expired", "error: You must be logged in to the server (Unauthorized)"),
-    ("login expired", 'denied: Unauthenticated request. Unauthenticated requests do not have permission '
+    ("token refused", "ResponseError: code=401, message=Request had invalid authentication credentials."),
+    ("token refused", "ERROR: (gcloud.services.list) UNAUTHENTICATED: Request had invalid authentication credentials."),
+    ("token refused", "error: You must be logged in to the server (Unauthorized)"),
+    ("token refused", 'denied: Unauthenticated request. Unauthenticated requests do not have permission '
      '"artifactregistry.repositories.uploadArtifacts" on resource'),
+    ("their fault", "ERROR: (gcloud.services.list) INTERNAL: An internal error has occurred"),
+    ("their fault", "content <!DOCTYPE html><title>Error 502 (Server Error)!!1</title>"),
     ("billing", "UREQ_PROJECT_BILLING_NOT_FOUND"),
     ("billing", "HTTPError 403: The billing account for the owning project is disabled in state absent"),
     ("billing", "This API method requires billing to be enabled. Please enable billing on project #123"),
@@ -343,6 +354,7 @@ ALSO = [
 RETRIED = {
     "network", "gcloud crashed", "rate", "their fault", "concurrent change", "cluster busy", "identity pool",
     "new account", "namespace ending", "webhook", "API off", "API off, by its reason", "refused",
+    "token refused", "exhausted",
 }  # fmt: skip
 
 
