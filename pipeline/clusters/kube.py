@@ -123,15 +123,16 @@ def applied(
     stale = yield from ended(settings, documents, code != 0)
     if code == 0:
         stale |= yield from hanging(settings, documents)
-    if code == 0 and not stale:
-        yield Unchanged(f"{named}: as in {path.name}")
-        return
-    yield Diff(changed(difference))
+    else:
+        yield Diff(changed(difference))
     for (kind, name), why in stale.items():
         yield kubectl(
             settings, "delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=2m", limit="0",
             doing=f"delete {kind} {name}, which {why}", retry=True, timeout=150,
         )  # fmt: skip
+    if code == 0 and all(kind == "pod" for kind, _ in stale):
+        yield Unchanged(f"{named}: as in {path.name}")
+        return
     yield apply_command(settings, f"--filename={path}", doing=f"apply {named}", makes=makes)
 
 
