@@ -133,7 +133,8 @@ def google(of: Settings) -> dict[str, Any]:
 def kubernetes(of: Settings) -> dict[str, Any]:
     """Any object, or a list of one; it has failed."""
     metadata = {
-        "name": "train-1-chief-0", "namespace": of.cluster.namespace, "creationTimestamp": "2026-01-01T00:00:00Z",
+        "name": "train-1-chief-0", "uid": "1-2", "namespace": of.cluster.namespace,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
         "labels": {"app.kubernetes.io/part-of": of.name}, "managedFields": [{"manager": MANAGED_BY}],
     }  # fmt: skip
     conditions = [{"type": "Failed", "status": "True", "reason": "Failed", "message": "it failed"}]
