@@ -68,7 +68,7 @@ CAUSES = (
     # What passes by itself
     Cause("network", r"Max retries exceeded|Failed to establish a new connection|Name or service not known|"
           r"Temporary failure in name resolution|Could not resolve host|no such host|[Cc]onnection reset by peer|"
-          r"Connection aborted|Remote end closed connection|unexpected EOF|TLS handshake timeout|"
+          r"Connection aborted|Remote end closed connection|(?:unexpected|:) EOF|TLS handshake timeout|"
           r"server sent GOAWAY|client connection lost|network is unreachable",
           "the network broke off or the far end did", AGAIN, passes=True),
     Cause("gcloud crashed", r"gcloud crashed \((?P<error>\w+)\)", "the network, as gcloud saw it ({error})", AGAIN,
@@ -235,6 +235,9 @@ CAUSES = (
     Cause("may not act as",
           r"does not have access to service account|iam\.serviceAccountUser|iam\.serviceAccounts\.actAs",
           "the account may not let nodes run as the service account", f"{ASK}roles/iam.serviceAccountUser`"),
+    Cause("bucket of another, or closed", r"does not have storage\.buckets\.get access",
+          "the bucket's name is somebody else's, or the account lacks storage.buckets.get",
+          "`--set storage.bucket=…` gives another; or ask an owner for roles/storage.admin"),
     Cause("permission on the bucket", r"does not have (?P<permission>storage\.[\w.]+) access",
           "the account lacks {permission}", f"{ASK}{{role}}`"),
     Cause("permission", r"[Rr]equired \"(?P<permission>[\w.]+)\" permission", "the account lacks {permission}",

@@ -72,7 +72,13 @@ def cluster_words(settings: Settings) -> tuple[str, ...]:
 
 
 def mend_cluster(settings: Settings, found: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Brings the autoscaler's limit up to date; PipelineError for what GKE cannot change in a cluster."""
+    """Brings the autoscaler's limit up to date; PipelineError for what GKE cannot change in a cluster.
+
+    A cluster in ERROR came to nothing, for want of machines say, and GKE would delete it some day: it is made anew.
+    """
+    if found.get("status") == "ERROR":
+        whole = cluster(settings)
+        return (*whole.undo, *whole.make)
     autopilot = bool(found.get("autopilot", {}).get("enabled"))
     command = f"`invoke --env={settings.environment} clean --keep-models`"
     instead = f"GKE cannot change that; set it back, or take the cluster down first ({command})"

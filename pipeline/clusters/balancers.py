@@ -36,7 +36,7 @@ def external_address(settings: Settings, kind: str, name: str) -> Steps:
             usual = "one to three" if kind == "service" else "five to ten"
             yield Note(f"{name}: waiting for its address: {usual} minutes")
         if waited >= ADDRESS[kind]:
-            said = yield from events(settings, name)
+            said = yield from events(settings, name, kind.capitalize())
             raise RunFailed(no_address(settings, kind, name, said, waited))
         waited += POLL
         yield Pause(POLL)

@@ -65,9 +65,10 @@ def poll(settings: Settings, *words: str, done: Any, **how: Any) -> Command:
     )  # fmt: skip
 
 
-def events(settings: Settings, name: str) -> Asking:
+def events(settings: Settings, name: str, kind: str = "Pod") -> Asking:
     """The last events of an object: what kept a pod from having a log."""
-    found = yield poll(settings, "get", "events", f"--field-selector=involvedObject.name={name}", done={"items": []})
+    only = f"--field-selector=involvedObject.kind={kind},involvedObject.name={name}"
+    found = yield poll(settings, "get", "events", only, done={"items": []})
     return "\n".join(f"{event.get('reason')}: {event.get('message')}" for event in found["items"][-3:])
 
 

@@ -268,6 +268,11 @@ EXAMPLES = {
         '"ann@example.org". Ask a project owner to grant you the iam.serviceAccountUser role on the service account.',
         "roles/iam.serviceAccountUser",
     ),
+    "bucket of another, or closed": (
+        "ann@example.org does not have storage.buckets.get access to the Google Cloud Storage bucket. Permission "
+        "'storage.buckets.get' denied on resource (or it may not exist).",
+        "the bucket's name is somebody else's, or the account lacks storage.buckets.get; `--set storage.bucket=…`",
+    ),
     "permission on the bucket": (
         "ERROR: (gcloud.storage.ls) HTTPError 403: ann@example.org does not have storage.objects.list access to the Google "
         "Cloud Storage bucket. Permission 'storage.objects.list' denied on resource (or it may not exist).",
@@ -324,6 +329,7 @@ ALSO = [
     ("token refused", "error: You must be logged in to the server (Unauthorized)"),
     ("token refused", 'denied: Unauthenticated request. Unauthenticated requests do not have permission '
      '"artifactregistry.repositories.uploadArtifacts" on resource'),
+    ("network", "Unable to connect to the server: EOF"),
     ("their fault", "ERROR: (gcloud.services.list) INTERNAL: An internal error has occurred"),
     ("their fault", "content <!DOCTYPE html><title>Error 502 (Server Error)!!1</title>"),
     ("billing", "UREQ_PROJECT_BILLING_NOT_FOUND"),
