@@ -102,15 +102,20 @@ Found = dict[str, Any]
 """What a resource is called → what the look for it found; nothing where it failed."""
 
 
-def looked(resources: tuple[Resource, ...], failures: list[str]) -> Generator[Step, Any, Found]:
+def looked(
+    resources: tuple[Resource, ...],
+    failures: list[str],
+    ask: Callable[[Resource], Command | Probe] = assumed,
+    **how: Any,
+) -> Generator[Step, Any, Found]:
     """Look for all at once, or, where that fails, for each by itself, so that one failure is one."""
     with contextlib.suppress(PipelineError):
-        answers = yield Together(tuple(assumed(resource) for resource in resources))
+        answers = yield Together(tuple(map(ask, resources)), **how)
         return {resource.what: there for resource, there in zip(resources, answers, strict=True)}
     found = Found()
     for resource in resources:
         try:
-            found[resource.what] = yield assumed(resource)
+            found[resource.what] = yield ask(resource)
         except PipelineError as error:
             failures.append(told(resource, error))
             yield Note(f"{resource.what} could not be looked at; going on with the rest", always=True)

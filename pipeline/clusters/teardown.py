@@ -11,7 +11,7 @@ from typing import Any
 from pipeline import cloud, resources
 from pipeline.answering import Say
 from pipeline.clusters import kube, kubeflow
-from pipeline.commands import Asking, Call, Note, Result, Step, Steps, Together
+from pipeline.commands import Asking, Call, Command, Note, Probe, Result, Step, Steps
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.resources import Resource
 from pipeline.settings import MANAGED_BY, Settings
@@ -161,17 +161,25 @@ def disks(settings: Settings) -> Steps:
 
 
 def proven(settings: Settings, whole: tuple[Resource, ...], failures: list[str], keep_models: bool) -> Steps:
-    """List again all that could be there; RunFailed where something of ours still is."""
-    looks = tuple(replace(resource.look, unasked=None) for resource in whole)
-    answers = yield Together(looks, kind="wait")
-    found = {resource.what: there for resource, there in zip(whole, answers, strict=True)}
-    left = [one.what for one in whole if found[one.what] and not resources.whose_is(settings, one, found)]
-    if failures or left:
-        lines = [*failures, *(f"{what} is still there" for what in left)]
-        raise RunFailed("clean left something behind:\n  " + "\n  ".join(lines))
+    """List again all that could be there; RunFailed where something of ours still is, or may be."""
+    found = yield from resources.looked(whole, failures, again, kind="wait")
+    left = [one.what for one in whole if found.get(one.what) and not resources.whose_is(settings, one, found)]
+    lines = dict.fromkeys([*failures, *(f"{what} is still there" for what in left)])
+    if lines:
+        yield Call("say what is left", partial(refuse, tuple(lines)))
     yield Call(f"delete {settings.build}", partial(delete_build, settings))
     kept = f"; the models are kept in {settings.bucket}" if keep_models else ""
     yield Result(f"nothing is left: looked for {len(whole)} things, found 0{kept}")
+
+
+def refuse(lines: tuple[str, ...], show: Say) -> None:
+    """Fail with what is left; a step, because `clean` goes on from its plan, in which a look may have failed."""
+    raise RunFailed("clean left something behind:\n  " + "\n  ".join(lines))
+
+
+def again(resource: Resource) -> Command | Probe:
+    """The question for a thing that is to be gone by now."""
+    return replace(resource.look, unasked=None)
 
 
 def delete_build(settings: Settings, show: Say) -> None:
