@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cloud import Cloud
 from conftest import SMALL, copied
+from tests.gke.flows import Flow, Run, flowing
 
 REAL = pytest.mark.skipif(
     not all(map(shutil.which, ("gcloud", "kubectl", "gke-gcloud-auth-plugin"))),
@@ -55,3 +57,15 @@ def cloud(new_cloud: Callable[..., Cloud]) -> Cloud:
 def real_cloud(new_cloud: Callable[..., Cloud]) -> Cloud:
     """A fake cloud that the real gcloud and kubectl of this machine reach."""
     return new_cloud(real=True)
+
+
+@pytest.fixture(scope="module")
+def new_flow(tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Callable[[str], Flow]]:
+    """Makes environments, each in a cloud of its own; all end with the module."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(flowing(tmp_path_factory.mktemp(name), version))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(new_flow: Callable[[str], Flow]) -> Run:
+    return new_flow("undisturbed").run("all", "all")
