@@ -59,7 +59,7 @@ def answer(state: State, request: Request) -> Reply:
         request = replace(request, path=path, query={"alt": ["media"]})
     elif request.one("uploadType") == "resumable" and request.method == "POST":
         request = replace(request, path=f"/resumable{request.path}")
-    reply = storage.handle(state, request)
+    reply = storage.api.handle(state, request)
     # TensorFlow knows headers only as Google spells them.
     headers = {name.title(): value for name, value in reply.headers.items()}
     if "Location" in headers:
