@@ -53,15 +53,20 @@ def is_whole(found: Manifest | None, place: str) -> bool:
     """Whether the install that an object is known by is whole; one of somebody else's is theirs to complete."""
     if not found:
         return False
-    return not by_us(found) or found["metadata"].get("annotations", {}).get(WHOLE) == place
+    return not by_us(found) or found["metadata"].get("annotations", {}).get(WHOLE) == known_as(place)
 
 
 def noted(settings: Settings, what: str, namespace: str, place: str) -> Command:
     """Writes down that all of an install was applied."""
     return kubectl(
-        settings, "annotate", what, f"{WHOLE}={place}", "--overwrite", namespace=namespace,
+        settings, "annotate", what, f"{WHOLE}={known_as(place)}", "--overwrite", namespace=namespace,
         doing="note that all of it was installed", retry=True, timeout=60,
     )  # fmt: skip
+
+
+def known_as(place: str) -> str:
+    """What an install was made from, as its annotation says it: a folder lies elsewhere on the environment's host."""
+    return Path(place).name if Path(place).is_dir() else place
 
 
 TRIES = 6
