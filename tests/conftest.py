@@ -26,6 +26,9 @@ SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
 NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
 """Variables of whoever runs the tests that would change what invoke does."""
 
+for _name in ("INVOKE_ENV", "PIPELINE_COMMAND"):
+    os.environ.pop(_name, None)  # `./inv test` sets the second; what runs within the tests' own process reads it too
+
 
 class Checkout:
     """A copy of the repository in a folder of its own, with ports that nobody else uses."""
