@@ -57,12 +57,15 @@ def context(settings: Settings) -> str:
 
 
 def kubectl(
-    settings: Settings, *words: str, doing: str, limit: str = "30s", namespace: str = "", **how: Any
+    settings: Settings, *words: str, doing: str, limit: str = "30s", namespace: str | None = "", **how: Any
 ) -> Command:
-    """A kubectl command on the environment's cluster and namespace; `limit` bounds each request (0: none)."""
-    place = (f"--kubeconfig={kubeconfig(settings)}", f"--context={context(settings)}",
-             f"--namespace={namespace or settings.cluster.namespace}", f"--request-timeout={limit}",
-             f"--cache-dir={settings.build / 'kubectl-cache'}")  # fmt: skip
+    """A kubectl command on the environment's cluster and namespace; `limit` bounds each request (0: none).
+
+    `namespace` names another one; None is for manifests of several, which kubectl refuses where it is given one.
+    """
+    inside = "" if namespace is None else namespace or settings.cluster.namespace
+    place = (f"--kubeconfig={kubeconfig(settings)}", f"--context={context(settings)}", f"--namespace={inside}",
+             f"--request-timeout={limit}", f"--cache-dir={settings.build / 'kubectl-cache'}")  # fmt: skip
     return Command(("kubectl", *words, *place), doing, env=gcloud_environment(settings), **how)
 
 

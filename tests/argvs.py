@@ -10,7 +10,7 @@ from typing import Any
 
 from fakes.world import OPERATOR
 from pipeline import cloud, config, doctor, hands, project, stages, toolbox, tools
-from pipeline.clusters import access, teardown
+from pipeline.clusters import access, orphans
 from pipeline.commands import Command, Probe, Step, Steps, Together
 from pipeline.errors import PipelineError
 from pipeline.execution import unasked
@@ -119,7 +119,7 @@ def as_failed(of: Settings, step: Step) -> Any:
 def google(of: Settings) -> dict[str, Any]:
     """Anything of Google Cloud's, with all fields that the code reads of one thing or another."""
     place = "https://www.googleapis.com/compute/v1/projects/demo-project-1"
-    labels = {**tools.labels(of), teardown.VOLUME: ""}
+    labels = {**tools.labels(of), orphans.VOLUME: ""}
     marks = {"labels": labels, "resourceLabels": labels, "description": cloud.told(of)}
     return {
         **marks, "title": cloud.told(of), "name": "a1b2", "status": "RUNNING", "endpoint": "127.0.0.1",
@@ -144,7 +144,13 @@ def kubernetes(of: Settings) -> dict[str, Any]:
         "conditions": conditions,
         "containerStatuses": [{"name": "tensorflow", "state": state}],
     }
-    one = {"kind": "Pod", "metadata": metadata, "spec": {"ports": [{"port": 80, "name": "http"}]}, "status": status}
+    one = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"ports": [{"port": 80, "name": "http"}]},
+        "status": status,
+    }
     return {**one, "items": [one]}
 
 

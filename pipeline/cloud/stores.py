@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import storage
 from pipeline.answering import Say
-from pipeline.cloud.accounts import email
+from pipeline.cloud.accounts import account, email
 from pipeline.cloud.asking import ask, change, undo
 from pipeline.cloudstorage import ROLES, CloudBucket
 from pipeline.commands import Call, Probe
@@ -92,6 +92,7 @@ def access(settings: Settings, number: str) -> Resource:
         Probe(f"look for {what}", partial(granted, settings, wanted), needs=("bucket",)),
         (Call(f"give {what}", partial(grant, settings, wanted)),),
         (Call(f"take {what}", partial(take, settings, wanted)),),
+        within=account(settings, "user") if settings.identity == "key-secret" else None,
     )
 
 

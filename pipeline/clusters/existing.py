@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from pipeline import cloud, resources
-from pipeline.clusters import access, identity, kube, kubeflow, teardown, workloads
+from pipeline.clusters import access, identity, kube, kubeflow, withdrawal, workloads
 from pipeline.commands import Command, Result, Steps, Write
 from pipeline.config import require_project
 from pipeline.errors import PipelineError
@@ -72,7 +72,7 @@ def apply(settings: Settings, component: str, documents: list[Manifest], **how: 
 def delete(settings: Settings, keep_models: bool = False) -> Steps:
     """Take down what is ours on the cluster and outside it, and prove it; nothing of anybody else."""
     number = yield from cloud.started(settings)
-    yield from teardown.of_existing(settings, number, there(settings), keep_models)
+    yield from withdrawal.of_existing(settings, number, there(settings), keep_models)
 
 
 def there(settings: Settings) -> Any:

@@ -21,13 +21,21 @@ KUBEFLOW = "kubeflow"
 """The namespace where the training operator's own manifests put it."""
 
 
-def selector(settings: Settings) -> str:
-    """Finds all that this environment made in a cluster, and nothing else."""
-    ours = {
+NO_KIND = r"the server doesn't have a resource type|could not find the requested resource"
+"""In stderr: the cluster has no such kind of object."""
+
+
+def ours(settings: Settings) -> dict[str, str]:
+    """The labels that all of this environment's objects bear, and nothing else does."""
+    return {
         "app.kubernetes.io/managed-by": MANAGED_BY, "app.kubernetes.io/part-of": settings.name,
         "pipeline/environment": settings.environment,
     }  # fmt: skip
-    return ",".join(f"{key}={value}" for key, value in ours.items())
+
+
+def selector(settings: Settings) -> str:
+    """Finds all that this environment made in a cluster, and nothing else."""
+    return ",".join(f"{key}={value}" for key, value in ours(settings).items())
 
 
 def look(settings: Settings, *words: str, doing: str, **how: Any) -> Command:
@@ -39,7 +47,7 @@ def look(settings: Settings, *words: str, doing: str, **how: Any) -> Command:
 
 def get(settings: Settings, kind: str, name: str, **how: Any) -> Command:
     """Asks for one object; the answer is None where there is none."""
-    how = {"absent": r"the server doesn't have a resource type|could not find the requested resource", **how}
+    how = {"absent": NO_KIND, **how}
     more = ["--show-managed-fields"] if how.pop("show_managers", False) else []
     return look(settings, "get", kind, name, "--ignore-not-found", *more, doing=f"look for {kind} {name}", **how)
 

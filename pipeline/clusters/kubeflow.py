@@ -37,16 +37,24 @@ def operator(settings: Settings) -> Steps:
 
 
 def kustomize(settings: Settings, place: str, doing: str, **how: Any) -> Command:
-    """Server-side: the CRDs are too large for a client-side apply. Our name as its manager tells that we did it."""
+    """Server-side: the CRDs are too large for a client-side apply. Our name as its manager tells that we did it.
+
+    The namespaces are those that the manifests name.
+    """
     return apply_command(
         settings, "--server-side", "--force-conflicts", f"--field-manager={MANAGED_BY}", f"--kustomize={place}",
-        doing=doing, **{"timeout": 600, "limit": "60s", **how},
+        doing=doing, **{"timeout": 600, "limit": "60s", "namespace": None, **how},
     )  # fmt: skip
 
 
 def by_us(found: Manifest) -> bool:
     """Whether we installed an object, which `get` showed with its managers."""
     return MANAGED_BY in {one.get("manager") for one in found["metadata"].get("managedFields", [])}
+
+
+def by_us_alone(found: Manifest) -> bool:
+    """Whether nobody but us ever wrote an object: not even who made it."""
+    return {one.get("manager") for one in found["metadata"].get("managedFields", [])} == {MANAGED_BY}
 
 
 def is_whole(found: Manifest | None, place: str) -> bool:

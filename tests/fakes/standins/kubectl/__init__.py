@@ -19,7 +19,7 @@ FILES = "filename kustomize"
 
 COMMANDS = {
     "version": ("looking", "version", "output", "client", ""),
-    "get": ("looking", "get", "output selector field-selector raw sort-by chunk-size template",
+    "get": ("looking", "get", f"{FILES} output selector field-selector raw sort-by chunk-size template",
             "ignore-not-found all-namespaces show-labels no-headers show-managed-fields", ""),
     "logs": ("logs", "logs",
              "selector container tail since since-time max-log-requests pod-running-timeout limit-bytes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from fakes.standins.kubectl.files import manifests
 from fakes.standins.kubectl.printing import printed
 from fakes.standins.kubectl.session import Failed, Kind, Refused, Session, complain
 
@@ -44,9 +45,11 @@ def get(session: Session, options: Options) -> int:
     if options.has("raw"):
         print(session.send("GET", options.one("raw")).body.decode(), end="")
         return 0
+    if options.has("filename") or options.has("kustomize"):
+        return get_files(session, options)
     if not options.words:
         raise Failed("error: Required resource not specified.")
-    named = list(session.named(options.words))
+    named = [session.path(kind, session.namespace, name) for kind, name in session.named(options.words)]
     found, missing = objects(session, options, named) if named else (everything(session, options), [])
     alone = len(named) == 1
     if found or not alone:
@@ -56,12 +59,22 @@ def get(session: Session, options: Options) -> int:
     return 1 if missing else 0
 
 
-def objects(session: Session, options: Options, named: list[tuple[Kind, str]]) -> tuple[list[Json], list[Refused]]:
-    """The named objects, and the refusals for those that are not there."""
+def get_files(session: Session, options: Options) -> int:
+    """What manifests are about; one object by itself, however many were asked for."""
+    found, missing = objects(session, options, [one.path for one in manifests(session, options)[0]])
+    if found:
+        printed(session, options, found[0] if len(found) == 1 else found)
+    for refusal in missing:
+        complain(refusal)
+    return 1 if missing else 0
+
+
+def objects(session: Session, options: Options, paths: list[str]) -> tuple[list[Json], list[Refused]]:
+    """The objects at these places, and the refusals for those that are not there."""
     found, missing = [], []
-    for kind, name in named:
+    for path in paths:
         try:
-            found.append(session.ask("GET", session.path(kind, session.namespace, name)))
+            found.append(session.ask("GET", path))
         except Refused as refused:
             if refused.code != 404 or not options.has("ignore-not-found"):
                 missing.append(refused)

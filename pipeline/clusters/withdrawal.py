@@ -1,0 +1,166 @@
+"""Takes an environment out of a cluster that is somebody else's: what is ours in it goes, and it stays.
+
+The mark that says whose the namespace is goes last, so that `clean` finds its way back after a failure.
+"""
+
+from __future__ import annotations
+
+from pipeline import cloud, manifests, resources
+from pipeline.clusters import kube, kubeflow
+from pipeline.clusters.teardown import OUTSIDE, Failures, proven, swept
+from pipeline.commands import Asking, Command, Note, Steps, Write
+from pipeline.errors import PipelineError
+from pipeline.manifests import Manifest
+from pipeline.resources import Resource
+from pipeline.settings import MANAGED_BY, Settings
+from pipeline.tools import kubectl
+
+INSIDE = (*OUTSIDE, "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps", "managedcertificates.networking.gke.io",
+          "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
+"""The kinds that the templates make."""
+
+
+FOREGROUND = "--cascade=foreground"
+"""What an object owns goes before it: afterwards the namespace holds nothing of ours that is only about to go."""
+
+
+def of_existing(settings: Settings, number: str, ours: Asking, keep_models: bool) -> Steps:
+    """An environment on somebody's cluster: our objects by their labels, what we installed, what is outside it."""
+    failures = yield from inside(settings, ours)
+    seen = () if failures else tuple(objects(settings, kind) for kind in INSIDE)
+    models = cloud.access(settings, number) if keep_models else cloud.bucket(settings)
+    around = (models, cloud.account(settings, "user"), cloud.registry(settings))
+    failures += yield from resources.down(settings, *around)
+    yield from proven(settings, (*seen, *around), failures, keep_models)
+
+
+def inside(settings: Settings, ours: Asking) -> Failures:
+    """Remove what is in the cluster. Without our mark that is a namespace of ours at most, which is made before it."""
+    try:
+        marked, operator_stays = (yield from ours), True
+        if marked:
+            for kind in INSIDE:
+                yield from swept(settings, kind, FOREGROUND, besides=kube.MARKER)
+            operator_stays = yield from uninstalled(settings)
+        gone = yield from emptied(settings, settings.cluster.namespace, operator_stays)
+        if marked and not gone:
+            yield removal(settings, "configmap", kube.MARKER, doing="take the environment's mark out of the cluster")
+    except PipelineError as error:
+        yield Note("what is inside the cluster could not be removed; going on with the rest", always=True)
+        return [f"what is inside the cluster: {error.message}"]
+    return []
+
+
+def objects(settings: Settings, kind: str) -> Resource:
+    """What is left of a kind in the namespace, for the proof."""
+    look = kubectl(
+        settings, "get", kind, f"--selector={kube.selector(settings)}", "--ignore-not-found", "--output=name",
+        doing=f"look for our {kind}", kind="ask", parse="text", absent=kube.NO_KIND, timeout=60, unasked="",
+    )  # fmt: skip
+    return Resource(f"something of {kind}", look, ())
+
+
+def removal(settings: Settings, *words: str, doing: str, namespace: str = "") -> Command:
+    """Deletes something, and waits until it and all that it owns are gone."""
+    return kubectl(
+        settings, "delete", *words, "--ignore-not-found", FOREGROUND, "--wait=true", "--timeout=5m",
+        limit="0", doing=doing, retry=True, timeout=330, namespace=namespace,
+    )  # fmt: skip
+
+
+def uninstalled(settings: Settings) -> Asking:
+    """Delete of the training operator what we installed, unless others need it; whether anything of it stays."""
+    there = yield kube.look(
+        settings, "get", f"--kustomize={settings.cluster.operator}", "--ignore-not-found", "--show-managed-fields",
+        doing="look who installed the training operator", namespace=kube.KUBEFLOW, unasked=INSTALLED,
+    )  # fmt: skip
+    found = items(there)
+    ours = [one for one in found if kubeflow.by_us(one) and one["kind"] != "Namespace"]
+    if len(ours) < len([one for one in found if one["kind"] != "Namespace"]):
+        yield Note("the training operator is left alone: somebody else installed it", always=True)
+        return True
+    why = ours and (yield from needed(settings, [one for one in ours if one["kind"] == "CustomResourceDefinition"]))
+    if why:
+        yield Note(f"the training operator is left alone: {why}", always=True)
+        return True
+    if ours:
+        path = kube.file_for(settings, "operator")
+        yield Write(path, manifests.dump([named(one) for one in ours]))
+        yield removal(settings, f"--filename={path}", doing="delete the training operator", namespace=kube.KUBEFLOW)
+    if settings.cluster.namespace != kube.KUBEFLOW:
+        yield from emptied(settings, kube.KUBEFLOW, False)
+    return False
+
+
+INSTALLED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
+    "name": "training-operator", "namespace": kube.KUBEFLOW, "managedFields": [{"manager": MANAGED_BY}]}}  # fmt: skip
+"""What stands for the operator where nothing is asked."""
+
+
+def items(answer: Manifest | None) -> list[Manifest]:
+    """The objects that kubectl answered with: a list, one by itself, or none."""
+    if not answer:
+        return []
+    return list(answer["items"]) if "items" in answer else [answer]
+
+
+def named(one: Manifest) -> Manifest:
+    """Of an object what a deletion needs."""
+    metadata = {key: one["metadata"][key] for key in ("name", "namespace") if key in one["metadata"]}
+    return {"apiVersion": one["apiVersion"], "kind": one["kind"], "metadata": metadata}
+
+
+def needed(settings: Settings, definitions: list[Manifest]) -> Asking:
+    """Who else needs the training operator, in words: others' jobs, or other environments of this pipeline."""
+    kinds = ",".join(one["metadata"]["name"] for one in definitions)
+    jobs = kinds and (yield kube.look(
+        settings, "get", kinds, "--all-namespaces", doing="look for others' jobs", unasked={}, absent=kube.NO_KIND,
+    ))  # fmt: skip
+    if [one for one in items(jobs or None) if not is_ours(settings, one)]:
+        return "others have jobs in the cluster"
+    marks = yield kube.look(
+        settings, "get", "configmaps", "--all-namespaces", f"--selector=app.kubernetes.io/managed-by={MANAGED_BY}",
+        doing="look for other environments", unasked={},
+    )  # fmt: skip
+    others = [one for one in items(marks) if one["metadata"]["name"] == kube.MARKER and not is_ours(settings, one)]
+    return ", ".join(f"environment {one['data'].get('environment')} needs it" for one in others)
+
+
+def is_ours(settings: Settings, one: Manifest) -> bool:
+    """Whether an object bears all of the environment's labels."""
+    return set(kube.ours(settings).items()) <= set(one["metadata"].get("labels", {}).items())
+
+
+HELD = "all,secrets,configmaps,serviceaccounts,persistentvolumeclaims,ingresses,networkpolicies,roles,rolebindings"
+"""What keeps a namespace; `all` are the workloads and their Services."""
+
+OWNERS = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "TFJob")
+"""What is looked at itself, so that what it owns need not be."""
+
+BUILT_IN = ("ConfigMap/kube-root-ca.crt", "Service/kubernetes", "ServiceAccount/default")
+"""What Kubernetes itself puts into a namespace."""
+
+
+def emptied(settings: Settings, name: str, operator_stays: bool) -> Asking:
+    """Delete a namespace if we made it and nothing of anybody is left in it; whether it goes."""
+    found = yield kube.get(settings, "namespace", name, show_managers=True)
+    if not found or not (is_ours(settings, found) or kubeflow.by_us_alone(found)):
+        return False
+    place = {"namespace": name, "unasked": {}, "absent": kube.NO_KIND}
+    held = yield kube.look(settings, "get", HELD, "--show-managed-fields", doing=f"look who uses {name}", **place)
+    jobs = yield kube.look(settings, "get", "tfjobs.kubeflow.org", doing=f"look for TFJobs in {name}", **place)
+    foreign = [one for one in (*items(held), *items(jobs)) if keeps(settings, one, operator_stays)]
+    if foreign:
+        many = f"{len(foreign)} objects are" if len(foreign) > 1 else "1 object is"
+        yield Note(f"namespace {name} is left alone: {many} not this environment's", always=True)
+        return False
+    yield removal(settings, "namespace", name, doing=f"delete namespace {name}")
+    return True
+
+
+def keeps(settings: Settings, one: Manifest, operator_stays: bool) -> bool:
+    """Whether an object is a reason to leave its namespace: it is not ours, and does not go with what is."""
+    metadata = one["metadata"]
+    owned = any(owner["kind"] in OWNERS for owner in metadata.get("ownerReferences", []))
+    going = owned or "deletionTimestamp" in metadata or (kubeflow.by_us(one) and not operator_stays)
+    return not (going or is_ours(settings, one) or f"{one['kind']}/{metadata['name']}" in BUILT_IN)
