@@ -5,10 +5,12 @@ The mark that says whose the namespace is goes last, so that `clean` finds its w
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipeline import cloud, manifests, resources
 from pipeline.clusters import kube, kubeflow
 from pipeline.clusters.teardown import OUTSIDE, Failures, proven, swept
-from pipeline.commands import Asking, Command, Note, Steps, Write
+from pipeline.commands import Asking, Command, Note, Steps, Upload, Write
 from pipeline.errors import PipelineError
 from pipeline.manifests import Manifest
 from pipeline.resources import Resource
@@ -70,6 +72,8 @@ def removal(settings: Settings, *words: str, doing: str, namespace: str = "") ->
 
 def uninstalled(settings: Settings) -> Asking:
     """Delete of the training operator what we installed, unless others need it; whether anything of it stays."""
+    if Path(settings.cluster.operator).is_dir():
+        yield Upload(Path(settings.cluster.operator))
     there = yield kube.look(
         settings, "get", f"--kustomize={settings.cluster.operator}", "--ignore-not-found", "--show-managed-fields",
         doing="look who installed the training operator", namespace=kube.KUBEFLOW, unasked=INSTALLED,
@@ -131,8 +135,8 @@ def is_ours(settings: Settings, one: Manifest) -> bool:
     return set(kube.ours(settings).items()) <= set(one["metadata"].get("labels", {}).items())
 
 
-HELD = "all,secrets,configmaps,serviceaccounts,persistentvolumeclaims,ingresses,networkpolicies,roles,rolebindings"
-"""What keeps a namespace; `all` are the workloads and their Services."""
+PASSING = ("events", "events.events.k8s.io", "endpoints", "leases.coordination.k8s.io", "pods.metrics.k8s.io")
+"""Kinds that come and go with others and bear no mark of whose they are: no reason to keep a namespace."""
 
 OWNERS = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "TFJob")
 """What is looked at itself, so that what it owns need not be."""
@@ -146,10 +150,15 @@ def emptied(settings: Settings, name: str, operator_stays: bool) -> Asking:
     found = yield kube.get(settings, "namespace", name, show_managers=True)
     if not found or not (is_ours(settings, found) or kubeflow.by_us_alone(found)):
         return False
-    place = {"namespace": name, "unasked": {}, "absent": kube.NO_KIND}
-    held = yield kube.look(settings, "get", HELD, "--show-managed-fields", doing=f"look who uses {name}", **place)
-    jobs = yield kube.look(settings, "get", "tfjobs.kubeflow.org", doing=f"look for TFJobs in {name}", **place)
-    foreign = [one for one in (*items(held), *items(jobs)) if keeps(settings, one, operator_stays)]
+    known = yield kubectl(
+        settings, "api-resources", "--namespaced=true", "--verbs=list", "--output=name", kind="ask", parse="text",
+        doing="look which kinds of objects the cluster knows", unasked="pods", timeout=60,
+    )  # fmt: skip
+    kinds = ",".join(kind for kind in known.split() if kind not in PASSING)
+    held = yield kube.look(
+        settings, "get", kinds, "--show-managed-fields", doing=f"look who uses {name}", namespace=name, unasked={}
+    )
+    foreign = [one for one in items(held) if keeps(settings, one, operator_stays)]
     if foreign:
         many = f"{len(foreign)} objects are" if len(foreign) > 1 else "1 object is"
         yield Note(f"namespace {name} is left alone: {many} not this environment's", always=True)

@@ -44,6 +44,8 @@ diff -f train.yaml
 apply --server-side --force-conflicts -k {OPERATOR}
 rollout status deployment/training-operator --timeout=20s
 get crd tfjobs.kubeflow.org -o name
+get -k {OPERATOR} --ignore-not-found -o name
+api-resources --api-group=kubeflow.org --namespaced=true --verbs=list -o name
 apply -f marker.yaml
 apply -f identity.yaml
 diff -f serving.yaml

@@ -294,6 +294,15 @@ def test_a_namespace_that_we_made_and_others_moved_into_stays(visit: Visit) -> N
     assert [name for name in left if "pipeline-environment" in name or "training-operator" in name] == []
 
 
+def test_a_namespace_stays_for_a_single_object_of_any_kind(visit: Visit) -> None:
+    guest = visit("deploy")
+    about = {"namespace": "kubeflow", "name": "theirs"}
+    guest.cluster.add("backendconfigs.cloud.google.com", {"metadata": about, "spec": {}})
+    run = guest.run("clean", "clean", "--yes")
+    assert "namespace kubeflow is left alone: 1 object is not this environment's" in run.said
+    assert (run.code, "backendconfigs.cloud.google.com/kubeflow/theirs" in guest.theirs()) == (0, True), run.said
+
+
 def test_fault_20_another_environments_mark_is_respected(visit: Visit) -> None:
     """The same namespace of the same cluster: nothing is applied and nothing deleted there."""
     guest = visit("deploy")

@@ -19,6 +19,7 @@ FILES = "filename kustomize"
 
 COMMANDS = {
     "version": ("looking", "version", "output", "client", ""),
+    "api-resources": ("looking", "resources", "output api-group namespaced verbs", "", ""),
     "get": ("looking", "get", f"{FILES} output selector field-selector raw sort-by chunk-size template",
             "ignore-not-found all-namespaces show-labels no-headers show-managed-fields", ""),
     "logs": ("logs", "logs",

@@ -69,6 +69,17 @@ def get_files(session: Session, options: Options) -> int:
     return 1 if missing else 0
 
 
+def resources(session: Session, options: Options) -> int:
+    """`api-resources --output=name`; every kind of the fake has every verb."""
+    if options.one("output") != "name":
+        raise Failed("error: the stand-in only knows --output=name")
+    scope = options.one("namespaced", "true") == "true"
+    groups = [options.one("api-group")] if options.has("api-group") else {kind.group for kind in session.kinds}
+    found = {kind.resource for kind in session.kinds if kind.namespaced == scope and kind.group in groups}
+    print("".join(f"{name}\n" for name in sorted(found)), end="")
+    return 0
+
+
 def objects(session: Session, options: Options, paths: list[str]) -> tuple[list[Json], list[Refused]]:
     """The objects at these places, and the refusals for those that are not there."""
     found, missing = [], []
