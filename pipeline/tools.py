@@ -16,8 +16,8 @@ APIS = {
 """Google's APIs that gcloud calls for us, and their places below `gcp.api_address`."""
 
 LINK_LOGIN = (
-    'mkdir -p "$0" && for part in access_tokens.db active_config application_default_credentials.json configurations '
-    "credentials.db default_configs.db legacy_credentials; "
+    'mkdir -p "$0" && for part in active_config application_default_credentials.json configurations '
+    "credentials.db legacy_credentials; "
     'do [ -L "$0/$part" ] || rm -rf "$0/$part"; ln -sfn "${1:-$HOME/.config/gcloud}/$part" "$0/$part"; done'
 )
 """Login and proxy of the user's gcloud, under a configuration folder of our own: what gcloud notes down goes there."""

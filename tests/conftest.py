@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,9 @@ NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
 
 for _name in ("INVOKE_ENV", "PIPELINE_COMMAND"):
     os.environ.pop(_name, None)  # `./inv test` sets the second; what runs within the tests' own process reads it too
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it that runs the tests in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Checkout:

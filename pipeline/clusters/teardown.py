@@ -45,17 +45,25 @@ def around(settings: Settings, number: str, keep_models: bool) -> tuple[Resource
 
 
 def inside(settings: Settings, whole: Resource, connected: Steps) -> Failures:
-    """Delete our Ingress and Services in a cluster that is ours, and wait until their load balancers are gone."""
+    """Delete our Ingress and Services in a cluster that is ours, and wait until their load balancers are gone.
+
+    Raises PipelineError, before any change, for a cluster with our labels that says of itself that it is another's.
+    """
     found = yield resources.assumed(whole)
     if not found or resources.owner(settings, whole, found) or found.get("status") == "STOPPING":
         return []
+    wrong = ""
     try:
         yield from connected
-        for kind in OUTSIDE:
+        marker = yield kube.get(settings, "configmap", kube.MARKER, unasked=kube.expected(settings))
+        wrong = kube.whose(settings, marker) if marker else ""  # without one, `deploy` did not come so far
+        for kind in OUTSIDE if not wrong else ():
             yield from swept(settings, kind)
     except PipelineError as error:
         yield Note("the cluster's load balancers could not be removed first; going on with the rest", always=True)
         return [f"what is inside the cluster: {error.message}"]
+    if wrong:
+        raise PipelineError(f"nothing was done: {wrong}")
     return []
 
 

@@ -92,11 +92,13 @@ class Quick:
         """What brings the cloud's data back to what it is now; faults and what was to go wrong are forgotten."""
         state = self.cloud.state
         whole = {name: copy.deepcopy(one) for name, one in state.objects.items() if name not in FIXED}
+        forget = self.cluster.controllers.remembering()
 
         def restore() -> None:
             with state.lock:
                 state.faults.clear()
                 self.cluster.heal()
+                forget()
                 for name, one in state.objects.items():
                     if name not in FIXED:
                         one.clear()

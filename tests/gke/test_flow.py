@@ -32,12 +32,36 @@ def written(cloud: Cloud, cluster: Cluster) -> None:
     cluster.log("train-.*", LOG)
 
 
+YOURS = {
+    ".kube/config": "current-context: yours\n", ".docker/config.json": '{"credsStore": "yours"}\n',
+    ".gitconfig": "[user]\n\tname = yours\n",
+}  # fmt: skip
+"""What somebody has at home."""
+
+
+def yours(cloud: Cloud) -> dict[str, bytes]:
+    """Every file at home and of the login with gcloud."""
+    folders = (cloud.world.folder / "home", cloud.world.login.folder)
+    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+class Life(Flow):
+    """A flow, and what somebody had at home before it."""
+
+    yours: dict[str, bytes]
+
+
 @pytest.fixture(scope="module", params=["stand-ins", pytest.param("real clients", marks=[REAL, pytest.mark.slow])])
-def flow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Flow]:
+def flow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Life]:
     """One environment's life, run once for all tests of it."""
     folder = tmp_path_factory.mktemp("flow")
-    with flowing(folder, version, real=request.param == "real clients") as flow:
+    with flowing(folder, version, real=request.param == "real clients", kind=Life) as flow:
         flow.cloud.state.of("hooks")["ready"] = partial(written, flow.cloud)
+        for name, text in YOURS.items():
+            path = flow.cloud.world.folder / "home" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        flow.yours = yours(flow.cloud)
         flow.run("first", "all")
         flow.run("again", "all")
         flow.run("page", "all", *PAGE)
@@ -72,6 +96,11 @@ def tag_of(flow: Flow, name: str) -> str:
 @pytest.mark.parametrize("name", ["first", "again", "page", "status", "models", "log", "predicted", "clean"])
 def test_the_run_succeeds(flow: Flow, name: str) -> None:
     assert (flow[name].code, "Traceback" in flow[name].said) == (0, False), flow[name].said
+
+
+def test_your_own_configurations_of_kubectl_docker_and_gcloud_are_as_they_were(flow: Life) -> None:
+    after = yours(flow.cloud)
+    assert {name for name in after.keys() | flow.yours.keys() if after.get(name) != flow.yours.get(name)} == set()
 
 
 def test_everything_comes_up_from_nothing(flow: Flow) -> None:

@@ -36,6 +36,16 @@ class Controllers:
         self.short: set[str] = set()
         """Deployments that lost a pod to somebody and get another one with the next step."""
 
+    def remembering(self) -> Callable[[], None]:
+        """What makes the controllers forget what they see from now on, for objects that are put back as they were."""
+        generations, short = dict(self.generations), set(self.short)
+
+        def restore() -> None:
+            self.lives.clear()
+            self.generations, self.short = dict(generations), set(short)
+
+        return restore
+
     def heard(self, change: Change) -> None:
         """Take note of what happened to an object."""
         uid, resource = change.found["metadata"]["uid"], change.kind.resource
