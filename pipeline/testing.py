@@ -14,8 +14,11 @@ from pipeline.settings import ROOT
 LIMIT = 2400.0
 """Seconds for the whole suite, twice what it may take on two cores."""
 
-AT_ONCE = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile")
-"""A process per core, up to four: much of the suite waits for processes. A file's tests share what they start."""
+AT_ONCE = ("-n", "auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+"""A process per core, up to four: much of the suite waits for processes. A file's tests share what they start.
+
+The order is that of tests/conftest.py; else the files with the most tests would begin.
+"""
 
 QUICK = ("-m", "not slow and not browser")
 

@@ -10,7 +10,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,8 @@ from cloud import Cloud
 from fakes.google import artifactregistry
 from fakes.google.balancers import thing
 from fakes.google.policies import change_policy, policy
-from pipeline import running
-from tests.gke.breaking_off import kept, way_on
+from tests.gke.breaking_off import way_on
 from tests.gke.flows import Flow, Run, flowing
-from tests.gke.quick import Quick, Told
 
 NAME = "name=mnist"
 """What the planted things of others are named after, and in part labelled with."""
@@ -210,92 +207,6 @@ def test_fault_78_the_refusal_says_the_command_that_would_do_it(deployed: Flow) 
 def test_fault_78_the_name_of_another_environment_is_no_yes_either(deployed: Flow) -> None:
     said = deployed.cloud.invoke("clean", "--yes-i-mean=production", code=2)
     assert "--yes-i-mean=production: this is environment staging; nothing was done" in said
-
-
-def cleaned(quick: Quick) -> Told:
-    """What `invoke clean --yes` does."""
-    return quick.told(lambda c: running.down(c, keep_models=False, yes=True), (PUBLIC,))
-
-
-LISTED = {
-    "services/(mnist-service|web-ui)$": "delete services mnist-service, web-ui",
-    "/clusters/": "the cluster mnist-staging",
-    "/addresses/": "the address mnist-staging-web",
-    "cloudresourcemanager": "defaultNodeServiceAccount of mnist-staging-nodes@",
-    "repositories/.*:setIam": "artifactregistry.reader of mnist-staging-nodes@",
-    "serviceAccounts": "the service account mnist-staging-nodes@",
-    "repositories/mnist-staging$": "the image registry us-central1-",
-    "storage/.*/b/": "the bucket gs://demo-project-1-",
-}
-"""What a failed write of `clean` is listed as."""
-
-
-def listed_as(line: str) -> str:
-    (words,) = [words for pattern, words in LISTED.items() if re.search(pattern, line)]
-    return words
-
-
-@dataclass
-class Torn:
-    """`clean` while some of its writes are refused once, and `clean` after that; what was left after each."""
-
-    refused: list[str]
-    first: Told
-    after_first: list[str]
-    second: Told
-    after_second: list[str]
-
-
-@pytest.fixture(scope="module")
-def torn(new_flow: NewFlow) -> list[Torn]:
-    """One environment cleaned three times, so that each write of `clean` is refused in one of them."""
-    flow, made = new_flow(PUBLIC), list[Torn]()
-    assert flow.run("all", "all").code == 0
-    quick, world = Quick(flow.cloud), flow.cloud.world
-    with kept(flow.cloud) as bring_back:
-        writes = [line for line in cleaned(quick).writes if "/o/" not in line]
-        for refused in (writes[part::3] for part in range(3)):
-            bring_back()
-            for line in refused:
-                flow.cloud.state.fault(f"^{re.escape(line)}$", writes=True, status=403)
-            first = cleaned(quick)
-            after_first = [line for line in world.summary() if line not in flow.empty]
-            second = cleaned(quick)
-            after_second = [line for line in world.summary() if line not in flow.empty]
-            made.append(Torn(refused, first, after_first, second, after_second))
-    assert flow.cloud.state.unknown == []
-    return made
-
-
-def test_fault_79_every_failed_undo_is_listed(torn: list[Torn]) -> None:
-    assert sum(len(one.refused) for one in torn) == 9
-    for one in torn:
-        assert one.first.code == 1, one.first.said
-        missing = [line for line in one.refused if listed_as(line) not in one.first.error]
-        assert ("clean left something behind:" in one.first.error, missing) == (True, []), one.first.error
-
-
-def test_fault_79_the_rest_goes_all_the_same(torn: list[Torn]) -> None:
-    """But for the account, which stays until all its roles are taken, everything that was not refused is gone."""
-    for one in torn:
-        assert "clusters/mnist-staging" in " ".join(one.refused) or not any(
-            "cluster" in line for line in one.after_first
-        )
-        assert "storage" in " ".join(one.refused) or not any("bucket" in line for line in one.after_first)
-
-
-def test_fault_79_the_next_clean_completes(torn: list[Torn]) -> None:
-    assert [(one.second.code, one.after_second) for one in torn] == [(0, [])] * 3, [one.second.said for one in torn]
-
-
-def test_fault_79_an_account_stays_while_it_has_a_role(torn: list[Torn]) -> None:
-    """Else the role would stay for ever, as a deleted account's."""
-    (one,) = [one for one in torn if any("cloudresourcemanager" in line for line in one.refused)]
-    assert "stays until all that is a part of it is gone" in one.first.said
-    assert (
-        "the service account mnist-staging-nodes@demo-project-1.iam.gserviceaccount.com is still there"
-        in one.first.error
-    )
 
 
 KEEPING = ("clean", "--keep-models", "--yes")
