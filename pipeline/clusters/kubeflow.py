@@ -49,12 +49,17 @@ def kustomize(settings: Settings, place: str, doing: str, **how: Any) -> Command
 
 def by_us(found: Manifest) -> bool:
     """Whether we installed an object, which `get` showed with its managers."""
-    return MANAGED_BY in {one.get("manager") for one in found["metadata"].get("managedFields", [])}
+    return MANAGED_BY in managers(found)
 
 
 def by_us_alone(found: Manifest) -> bool:
     """Whether nobody but us ever wrote an object: not even who made it."""
-    return {one.get("manager") for one in found["metadata"].get("managedFields", [])} == {MANAGED_BY}
+    return managers(found) == {MANAGED_BY}
+
+
+def managers(found: Manifest) -> set[str | None]:
+    """Who wrote fields of an object, by the names that they gave."""
+    return {one.get("manager") for one in found["metadata"].get("managedFields", [])}
 
 
 def is_whole(found: Manifest | None, place: str) -> bool:

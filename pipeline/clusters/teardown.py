@@ -79,10 +79,15 @@ def swept(settings: Settings, kind: str, *how: str, besides: str = "") -> Steps:
     there = [one["metadata"]["name"] for one in (found or {}).get("items", [])]
     going = [name for name in there if name != besides]
     if going:
-        yield kubectl(
-            settings, "delete", kind, *going, "--ignore-not-found", "--wait=true", "--timeout=5m", *how, limit="0",
-            doing=f"delete {kind.split('.')[0]} {', '.join(going)}", retry=True, timeout=330,
-        )  # fmt: skip
+        yield removal(settings, kind, *going, *how, doing=f"delete {kind.split('.')[0]} {', '.join(going)}")
+
+
+def removal(settings: Settings, *words: str, doing: str, namespace: str = "") -> Command:
+    """Deletes objects, and waits until they are gone."""
+    return kubectl(
+        settings, "delete", *words, "--ignore-not-found", "--wait=true", "--timeout=5m", limit="0", doing=doing,
+        retry=True, timeout=330, namespace=namespace,
+    )  # fmt: skip
 
 
 def proven(settings: Settings, whole: tuple[Resource, ...], failures: list[str], keep_models: bool) -> Steps:

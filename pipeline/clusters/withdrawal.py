@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipeline import cloud, manifests, resources
 from pipeline.clusters import kube, kubeflow
-from pipeline.clusters.teardown import OUTSIDE, Failures, proven, swept
-from pipeline.commands import Asking, Command, Note, Steps, Upload, Write
+from pipeline.clusters.teardown import OUTSIDE, Failures, proven, removal, swept
+from pipeline.commands import Asking, Note, Steps, Upload, Write
 from pipeline.errors import PipelineError
 from pipeline.manifests import Manifest
 from pipeline.resources import Resource
@@ -20,7 +20,6 @@ from pipeline.tools import kubectl
 INSIDE = (*OUTSIDE, "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps", "managedcertificates.networking.gke.io",
           "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
 """The kinds that the templates make."""
-
 
 FOREGROUND = "--cascade=foreground"
 """What an object owns goes before it: afterwards the namespace holds nothing of ours that is only about to go."""
@@ -46,7 +45,9 @@ def inside(settings: Settings, ours: Asking) -> Failures:
             operator_stays = yield from uninstalled(settings)
         gone = yield from emptied(settings, settings.cluster.namespace, operator_stays)
         if marked and not gone:
-            yield removal(settings, "configmap", kube.MARKER, doing="take the environment's mark out of the cluster")
+            yield removal(
+                settings, "configmap", kube.MARKER, FOREGROUND, doing="take the environment's mark out of the cluster"
+            )
     except PipelineError as error:
         yield Note("what is inside the cluster could not be removed; going on with the rest", always=True)
         return [f"what is inside the cluster: {error.message}"]
@@ -62,14 +63,6 @@ def objects(settings: Settings, kind: str) -> Resource:
     return Resource(f"something of {kind}", look, ())
 
 
-def removal(settings: Settings, *words: str, doing: str, namespace: str = "") -> Command:
-    """Deletes something, and waits until it and all that it owns are gone."""
-    return kubectl(
-        settings, "delete", *words, "--ignore-not-found", FOREGROUND, "--wait=true", "--timeout=5m",
-        limit="0", doing=doing, retry=True, timeout=330, namespace=namespace,
-    )  # fmt: skip
-
-
 def uninstalled(settings: Settings) -> Asking:
     """Delete of the training operator what we installed, unless others need it; whether anything of it stays."""
     if Path(settings.cluster.operator).is_dir():
@@ -78,9 +71,9 @@ def uninstalled(settings: Settings) -> Asking:
         settings, "get", f"--kustomize={settings.cluster.operator}", "--ignore-not-found", "--show-managed-fields",
         doing="look who installed the training operator", namespace=kube.KUBEFLOW, unasked=INSTALLED,
     )  # fmt: skip
-    found = items(there)
-    ours = [one for one in found if kubeflow.by_us(one) and one["kind"] != "Namespace"]
-    if len(ours) < len([one for one in found if one["kind"] != "Namespace"]):
+    parts = [one for one in items(there) if one["kind"] != "Namespace"]
+    ours = [one for one in parts if kubeflow.by_us(one)]
+    if len(ours) < len(parts):
         yield Note("the training operator is left alone: somebody else installed it", always=True)
         return True
     why = ours and (yield from needed(settings, [one for one in ours if one["kind"] == "CustomResourceDefinition"]))
@@ -90,7 +83,9 @@ def uninstalled(settings: Settings) -> Asking:
     if ours:
         path = kube.file_for(settings, "operator")
         yield Write(path, manifests.dump([named(one) for one in ours]))
-        yield removal(settings, f"--filename={path}", doing="delete the training operator", namespace=kube.KUBEFLOW)
+        yield removal(
+            settings, f"--filename={path}", FOREGROUND, doing="delete the training operator", namespace=kube.KUBEFLOW
+        )
     if settings.cluster.namespace != kube.KUBEFLOW:
         yield from emptied(settings, kube.KUBEFLOW, False)
     return False
@@ -163,7 +158,7 @@ def emptied(settings: Settings, name: str, operator_stays: bool) -> Asking:
         many = f"{len(foreign)} objects are" if len(foreign) > 1 else "1 object is"
         yield Note(f"namespace {name} is left alone: {many} not this environment's", always=True)
         return False
-    yield removal(settings, "namespace", name, doing=f"delete namespace {name}")
+    yield removal(settings, "namespace", name, FOREGROUND, doing=f"delete namespace {name}")
     return True
 
 

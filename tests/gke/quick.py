@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from invoke.config import Config
@@ -114,6 +114,23 @@ class Quick:
     def tags(self) -> list[str]:
         """The tags of the runs and versions in the bucket."""
         return sorted({tag for name in self.bucket for tag in re.findall(r"\b\d{10}\b", name)})
+
+
+T = TypeVar("T")
+
+
+def played_once(there: Quick, play: Callable[[str], T]) -> Callable[[str], T]:
+    """What came of each scene, by its name; it is played when it is first asked for, and then undone."""
+    known: dict[str, T] = {}
+    restore = there.restoring()
+
+    def of(name: str) -> T:
+        if name not in known:
+            known[name] = play(name)
+            restore()
+        return known[name]
+
+    return of
 
 
 @contextlib.contextmanager

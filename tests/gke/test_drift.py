@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.stages import STAGES
-from tests.gke.quick import Quick, Told, quick
+from tests.gke.quick import Quick, Told, played_once, quick
 
 INSIDE = "kubernetes/mnist-staging"
 OBJECTS = f"{INSIDE}/api/v1/namespaces/kubeflow"
@@ -199,20 +199,14 @@ Play = Callable[[str], Played]
 
 @pytest.fixture(scope="module")
 def play(whole: Quick) -> Play:
-    """What came of each drift, by its name; it is played when the first test asks for it, and then undone."""
-    known: dict[str, Played] = {}
-    restore = whole.restoring()
+    return played_once(whole, lambda name: played(whole, DRIFTS[name]))
 
-    def of(name: str) -> Played:
-        if name not in known:
-            drift, before = DRIFTS[name], left(whole)
-            drift.damage(whole)
-            plan, mended, after = whole.plan(*drift.stages), whole.up(*drift.stages), left(whole)
-            known[name] = Played(before, plan, mended, after, whole.plan(*drift.stages))
-            restore()
-        return known[name]
 
-    return of
+def played(there: Quick, drift: Drift) -> Played:
+    before = left(there)
+    drift.damage(there)
+    plan, mended, after = there.plan(*drift.stages), there.up(*drift.stages), left(there)
+    return Played(before, plan, mended, after, there.plan(*drift.stages))
 
 
 def left(there: Quick) -> list[str]:

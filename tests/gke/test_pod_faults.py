@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.clusters.workloads import POLL
-from tests.gke.quick import Quick, Told, quick
+from tests.gke.quick import Quick, Told, played_once, quick
 
 KUBERNETES = "kubernetes/mnist-staging/"
 INSIDE = f"{KUBERNETES}api/v1/namespaces/kubeflow"
@@ -109,17 +109,7 @@ Play = Callable[[str], Played]
 
 @pytest.fixture(scope="module")
 def play(deployed: Quick) -> Play:
-    """Each scene by its name; it is played when the first test asks for it, and then undone."""
-    known: dict[str, Played] = {}
-    restore = deployed.restoring()
-
-    def of(name: str) -> Played:
-        if name not in known:
-            known[name] = played(deployed, SCENES[name])
-            restore()
-        return known[name]
-
-    return of
+    return played_once(deployed, lambda name: played(deployed, SCENES[name]))
 
 
 def played(there: Quick, scene: Scene) -> Played:
