@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data import Split
+from trainer.errors import TrainerError
 
 BATCH = 1000
 
@@ -32,7 +33,15 @@ def evaluate(classify: tf.types.experimental.PolymorphicFunction, test: Split) -
 
 
 def measure(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:
-    """Compare probabilities [N, 10] with labels [N]; a class that does not occur counts as 0."""
+    """Compare probabilities [N, 10] with labels [N]; a class that does not occur counts as 0.
+
+    Raises TrainerError where a probability is no number: the last step of a training can do that unseen.
+    """
+    if not np.isfinite(probabilities).all():
+        raise TrainerError(
+            "The trained model gives no numbers: the training has blown up, nothing is exported; a new version "
+            "tag and a smaller --tf-learning-rate would be right."
+        )
     truth = labels.astype(np.int64)
     confusion = np.zeros((10, 10), np.int64)
     np.add.at(confusion, (truth, probabilities.argmax(1)), 1)

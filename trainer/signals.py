@@ -18,7 +18,10 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Turns the two signals into Interrupted; inside `held()` they are only noted."""
+    """Turns the first of the two signals into Interrupted; inside `held()` it is only noted.
+
+    A second one changes nothing: the run is ending already, and what it still does is to end in good order.
+    """
 
     def __init__(self) -> None:
         self.noted: int | None = None
@@ -40,6 +43,6 @@ class Signals:
         return self.noted is not None
 
     def _arrived(self, number: int, frame: FrameType | None) -> None:
-        self.noted = number
-        if not self._holding:
+        first, self.noted = self.noted is None, self.noted or number
+        if first and not self._holding:
             raise Interrupted(number)
