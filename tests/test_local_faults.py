@@ -46,14 +46,16 @@ def last_step(checkout: Checkout) -> int:
     return max(int(re.search(r"\d{8}", name)[0]) for name in names)  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
-    ("fault", "number", "code"),
-    [("26", signal.SIGINT, 130), ("27", signal.SIGTERM, 143)],
-    ids=["fault_26_ctrl_c", "fault_27_sigterm"],
-)
-def test_an_interrupted_training_saves_leaves_no_process_and_goes_on(
-    fault: str, number: int, code: int, checkout: Checkout
-) -> None:
+def test_fault_26_a_training_that_ctrl_c_ends_saves_leaves_no_process_and_goes_on(checkout: Checkout) -> None:
+    ended_by(signal.SIGINT, 130, checkout)
+
+
+def test_fault_27_a_training_that_sigterm_ends_saves_leaves_no_process_and_goes_on(checkout: Checkout) -> None:
+    ended_by(signal.SIGTERM, 143, checkout)
+
+
+def ended_by(number: int, code: int, checkout: Checkout) -> None:
+    """End `invoke train` with a signal, and start it again."""
     run = started(checkout, *LONG)
     run.send_signal(number)
     said = run.communicate(timeout=60)[0]

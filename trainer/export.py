@@ -68,11 +68,16 @@ def is_published(base: str, tag: int) -> bool:
 
 
 def is_whole(folder: str) -> bool:
-    """Tell whether a version has all its files as its checksums say (on gs://: with the right sizes)."""
+    """Tell whether a version has all its files as its checksums say (on gs://: with the right sizes).
+
+    Raises TrainerError where a file is there and cannot be read: that is no damage to be cleared away.
+    """
     try:
         listed = json.loads(files.read(files.join(folder, CHECKSUMS)))["files"]
-        return GRAPH in listed and all(_matches(files.join(folder, name), entry) for name, entry in listed.items())
-    except (TrainerError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return GRAPH in listed and all(
+            ".." not in name.split("/") and _matches(files.join(folder, name), entry) for name, entry in listed.items()
+        )
+    except (files.MissingError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
 
 

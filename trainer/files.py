@@ -16,6 +16,14 @@ from trainer.errors import TrainerError
 from trainer.quiet import load_tensorflow
 
 
+class MissingError(TrainerError):
+    """There is no such file."""
+
+
+NOT_FOUND = 5
+"""TensorFlow's code, which is gRPC's, for what is not there."""
+
+
 def is_remote(path: str) -> bool:
     """Tell whether the path has a scheme (gs://, and ram:// in tests) and so goes through TensorFlow."""
     return "://" in path
@@ -27,17 +35,18 @@ def join(folder: str, *names: str) -> str:
 
 
 def names_in(folder: str) -> list[str]:
-    """List the names in a folder, sorted and without trailing slashes; an absent folder has none."""
+    """List the names in a folder, sorted and without trailing slashes; an absent folder has none.
+
+    Raises TrainerError where that cannot be known: a bucket that is gone or closed is no empty folder.
+    """
     with saying(f"read the folder {folder}"):
         if not is_remote(folder):
             return sorted(path.name for path in Path(folder).iterdir()) if Path(folder).is_dir() else []
-        gfile = _gfile()
-        names = gfile.listdir(folder) if gfile.isdir(folder) else []
-        return sorted(name.rstrip("/") for name in names if name.rstrip("/"))
+        return sorted(name.rstrip("/") for name in _remote_names(folder) if name.rstrip("/"))
 
 
 def read(path: str) -> bytes:
-    """Give a file's bytes."""
+    """Give a file's bytes; raises MissingError where there is none, TrainerError where it cannot be read."""
     with saying(f"read {path}"):
         if not is_remote(path):
             return Path(path).read_bytes()
@@ -65,7 +74,7 @@ def remove(path: str) -> None:
             gfile = _gfile()
             if gfile.exists(path):
                 (gfile.rmtree if gfile.isdir(path) else gfile.remove)(path)
-        elif Path(path).is_dir():
+        elif Path(path).is_dir() and not Path(path).is_symlink():
             shutil.rmtree(path)
         else:
             Path(path).unlink(missing_ok=True)
@@ -124,9 +133,11 @@ def saying(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TrainerError(f"Could not {what}: {error.strerror or error}.") from error
+        kind = MissingError if isinstance(error, FileNotFoundError) else TrainerError
+        raise kind(f"Could not {what}: {error.strerror or error}.") from error
     except _remote_errors() as error:
-        raise TrainerError(f"Could not {what}: {str(error).splitlines()[0]}.") from error
+        kind = MissingError if getattr(error, "error_code", None) == NOT_FOUND else TrainerError
+        raise kind(f"Could not {what}: {_remote_reason(error)}.") from error
 
 
 def _write_local(path: Path, content: bytes) -> None:
@@ -151,6 +162,18 @@ def _write_remote(path: str, content: bytes) -> None:
         file.write(content)
 
 
+def _remote_names(folder: str) -> list[str]:
+    """List a folder of gs://; asks with stat, as `isdir` says no where the truth is "you may not know"."""
+    gfile = _gfile()
+    try:
+        gfile.stat(folder)
+    except _remote_errors() as error:
+        if getattr(error, "error_code", None) != NOT_FOUND:
+            raise
+        return gfile.glob(join(folder, "*"))  # none; raises where it is the bucket that is not there
+    return gfile.listdir(folder)
+
+
 def _gfile() -> ModuleType:
     """TensorFlow's file functions, loaded where a path has a scheme."""
     load_tensorflow()
@@ -169,6 +192,13 @@ def _is_another_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _remote_reason(error: BaseException) -> str:
+    """Give what went wrong on gs://; where Google answered with a page of JSON, the sentence in it."""
+    text = re.sub(r" with body '.*", "", str(error).splitlines()[0])
+    said = re.search(r'"message": ?"([^"]+)"', str(error))
+    return f"{text}. Google says: {said[1].rstrip('.')}" if said else text
 
 
 def _remote_errors() -> tuple[type[BaseException], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 import uuid
@@ -39,7 +38,7 @@ def main(argv: Sequence[str], limit: float = LIMIT) -> int:
                 try:
                     attempt()
                 except TrainerError as error:
-                    raise TrainerError(f"preflight, {name}: {reason(error)}{remedy(error, role)}") from error
+                    raise TrainerError(f"preflight, {name}: {error}{remedy(error, role)}") from error
             say(f"{name}: {time.monotonic() - started:.2f} s")
     except TrainerError as error:
         print(error, file=sys.stderr, flush=True)
@@ -101,13 +100,6 @@ def expect(holds: bool, otherwise: str) -> None:
     """Raise TrainerError unless it holds."""
     if not holds:
         raise TrainerError(otherwise)
-
-
-def reason(error: TrainerError) -> str:
-    """Give what went wrong; where Google answered with a page of JSON, the sentence in it."""
-    text = re.sub(r" with body '.*", ".", str(error))
-    said = re.search(r'"message": ?"([^"]+)"', str(error.__cause__))
-    return f"{text} Google says: {said[1].rstrip('.')}." if said else text
 
 
 def remedy(error: TrainerError, role: str) -> str:

@@ -146,14 +146,12 @@ def test_fault_28_killed_twice_a_run_ends_with_the_very_weights_of_one_left_alon
     assert card["resumed_from"] >= 50
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143)],
-    ids=["fault_26_sigint", "fault_27_sigterm"],
-)
-def test_a_signal_leaves_a_checkpoint_of_that_step(number: signal.Signals, code: int, trainer: TrainerProcess) -> None:
+def signalled(trainer: TrainerProcess, number: signal.Signals, code: int, times: int) -> None:
+    """Signal a training as often as that; the checkpoint is of the very step that it says it is."""
     process = trainer.start(*LONG, "--tf-checkpoint-every=50000")
     read_until(process, "step = ")
+    for _ in range(times - 1):
+        process.send_signal(number)
     returned, said = end_with(process, number)
     assert returned == code
     assert "Traceback" not in said
@@ -165,6 +163,14 @@ def test_a_signal_leaves_a_checkpoint_of_that_step(number: signal.Signals, code:
         "the same command goes on."
     )
     assert not list(trainer.export.iterdir())
+
+
+def test_fault_26_ctrl_c_pressed_thrice_leaves_a_checkpoint_of_that_step(trainer: TrainerProcess) -> None:
+    signalled(trainer, signal.SIGINT, 130, times=3)
+
+
+def test_fault_27_sigterm_leaves_a_checkpoint_of_that_step_and_a_code_that_is_retried(trainer: TrainerProcess) -> None:
+    signalled(trainer, signal.SIGTERM, 143, times=1)
 
 
 def test_fault_27_a_signal_before_the_training_ends_at_once(trainer: TrainerProcess) -> None:
@@ -193,10 +199,23 @@ def test_fault_34_a_trainer_killed_while_it_exports_leaves_no_version(
     assert [path.name for path in trainer.export.iterdir()] == ["100"]
 
 
-def test_a_loss_that_is_no_number_exits_1_and_exports_nothing(trainer: TrainerProcess) -> None:
-    said = trainer.run_here("--tf-optimizer=sgd", "--tf-learning-rate=1e38", code=1)
+@pytest.mark.parametrize("steps", [200, 1], ids=["on the way", "after the last step"])
+def test_weights_that_are_no_numbers_exit_1_and_export_nothing(steps: int, trainer: TrainerProcess) -> None:
+    said = trainer.run_here("--tf-optimizer=sgd", "--tf-learning-rate=1e38", f"--tf-train-steps={steps}", code=1)
     assert "the training has blown up, nothing is exported" in said
     assert not list(trainer.export.iterdir())
+
+
+def test_fault_32_a_run_whose_newest_checkpoint_is_damaged_ends_with_the_same_weights(
+    finished: tuple[TrainerProcess, str], trainer: TrainerProcess
+) -> None:
+    shutil.copytree(finished[0].bucket / "100", trainer.bucket / "100")
+    last = trainer.bucket / "100" / trainer.checkpoints()[-1]
+    last.write_bytes(last.read_bytes()[:-100])
+    said = trainer.run_here("--tf-train-steps=200", "--tf-checkpoint-every=50")
+    assert f"Checkpoint {last.name} is damaged (its checksum is wrong); going back to the one before" in said
+    assert "Resuming after step 150 of 200" in said
+    assert trainer.checkpoints() == finished[0].checkpoints()
 
 
 def test_fault_35_a_tag_from_the_far_future_exits_2(trainer: TrainerProcess) -> None:
