@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +16,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from trainer import download, idx
+from trainer import download, files, idx
 from trainer.errors import TrainerError, UsageError
 from trainer.log import say
 from trainer.options import Options
+
+ARCHIVE_BYTES, ARCHIVE_FILES = 500_000_000, 10_000
+"""What a tar archive may hold at most; MNIST's four files are 55 MB, unpacked."""
 
 STAND_IN = """\
 ******************************************************************************
@@ -111,9 +116,10 @@ def load(options: Options, mnist_dir: str | None) -> Dataset:
 def _read_mnist(opened: Callable[[str], tuple[BinaryIO, str]], source: str) -> Dataset:
     arrays = []
     for wanted in download.MNIST:
-        stream, name = opened(wanted.name)
-        with stream:
-            array = idx.decode(stream, name, wanted.shape)
+        with files.saying(f"read {wanted.name} in {source}"):
+            stream, name = opened(wanted.name)
+            with stream:
+                array = idx.decode(stream, name, wanted.shape)
         if hashlib.sha256(array.data).hexdigest() != wanted.sha256:
             raise TrainerError(f"{name} has the form of MNIST's file but other content; fetch the file again.")
         arrays.append(array)
@@ -128,10 +134,10 @@ def _opener(place: Path) -> Iterator[Callable[[str], tuple[BinaryIO, str]]]:
         yield lambda name: _open_in_folder(place, name)
     elif place.is_file():
         try:
-            with tarfile.open(place) as archive:
+            with files.saying(f"read the archive {place}"), tarfile.open(place) as archive:
                 members = _members(archive, place)
                 yield lambda name: _open_in_tar(archive, members, place, name)
-        except (tarfile.TarError, EOFError) as error:
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
             raise TrainerError(f"{place} is not a sound tar archive ({error}); fetch it again.") from None
     else:
         raise UsageError(f"MNIST_DIR is {place}, which is no folder and no tar archive.")
@@ -145,9 +151,18 @@ def _open_in_folder(folder: Path, name: str) -> tuple[BinaryIO, str]:
 
 
 def _members(archive: tarfile.TarFile, place: Path) -> dict[str, tarfile.TarInfo]:
-    """Index an archive by base name; refuses any member that could reach outside it, wanted or not."""
-    members = {}
-    for member in archive:
+    """Index an archive by base name; refuses any member that could reach outside it, wanted or not.
+
+    Refuses a bomb too: sizes stand before the contents, and what is too much is not unpacked.
+    """
+    members, size = {}, 0
+    for count, member in enumerate(archive):
+        size += member.size
+        if size > ARCHIVE_BYTES or count >= ARCHIVE_FILES:
+            raise TrainerError(
+                f"{place} holds more than {ARCHIVE_FILES:,} files or {ARCHIVE_BYTES / 1e6:.0f} MB; "
+                "only MNIST's four files belong there."
+            )
         if member.isdir():
             continue
         parts = Path(member.name).parts

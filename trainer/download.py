@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer import files
 from trainer.errors import TrainerError
 from trainer.idx import GZIP_MAGIC
 from trainer.log import say
@@ -89,9 +90,13 @@ def fetch(mirrors: Sequence[str], cache: Path, patience: Patience, wanted: Seque
     Raises UnavailableError naming what each mirror did, at the latest when nothing came for `patience.silent`
     seconds in all. The work is done in a thread because looking up a name has no time limit of its own.
     """
-    missing = [remote for remote in wanted if not _is_sound(cache / remote.name, remote)]
+    with files.saying(f"read the cache {cache}"):
+        missing = [remote for remote in wanted if not _is_sound(cache / remote.name, remote)]
     if not missing:
         return str(cache)
+    for path in (cache / remote.name for remote in missing):
+        if path.exists():
+            say(f"{path} is damaged (its size or checksum is wrong); fetching it again.")
     job = _Job(mirrors, cache, patience, missing)
     job.start()
     _wait(job, patience)

@@ -107,10 +107,20 @@ def test_a_file_is_fetched_into_a_cache_that_does_not_exist_yet(mirrors: dict[st
     assert (tmp_path / "new" / "cache" / FILE.name).read_bytes() == CONTENT
 
 
-def test_a_damaged_file_in_the_cache_is_replaced(mirrors: dict[str, Mirror], tmp_path: Path) -> None:
-    (tmp_path / FILE.name).write_bytes(CONTENT[:-1] + b"x")
+@pytest.mark.parametrize("damaged", [CONTENT[:-1] + b"x", CONTENT[:-1], CONTENT + b"x", b""])
+def test_fault_73_a_damaged_file_in_the_cache_is_named_and_fetched_again(
+    damaged: bytes, mirrors: dict[str, Mirror], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / FILE.name).write_bytes(damaged)
     get(tmp_path, mirrors["good"])
     assert (tmp_path / FILE.name).read_bytes() == CONTENT
+    assert f"{tmp_path / FILE.name} is damaged (its size or checksum is wrong)" in capsys.readouterr().out
+
+
+def test_a_folder_in_the_place_of_a_cached_file_is_one_sentence(mirrors: dict[str, Mirror], tmp_path: Path) -> None:
+    (tmp_path / FILE.name / "deep").mkdir(parents=True)
+    with pytest.raises(TrainerError, match=r"Could not write to the cache .*: Is a directory\."):
+        get(tmp_path, mirrors["good"])
 
 
 @pytest.mark.parametrize(
