@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
-import struct
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from array import array
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import records
 from pipeline.errors import RunFailed
+from pipeline.records import PIXELS
 from pipeline.settings import ROOT
 
 MESSAGES = ROOT / "web-ui" / "webui" / "serving_api.binpb"
 """TensorFlow Serving's messages as descriptors: the official package would import all of TensorFlow, 3 s."""
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
-PIXELS = 784
 FLOAT = 1  # DT_FLOAT, tensorflow/core/framework/types.proto
 
 
@@ -79,12 +77,9 @@ def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
 def images(packed: bytes, count: int) -> list[tuple[bytes, int]]:
     """The first `count` of a test_images.zip: 784 grey bytes each, and the digit; RunFailed if it is damaged."""
     try:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            pixels, labels = archive.read("images.idx"), archive.read("labels.idx")
-        there = struct.unpack(">II", labels[:8])[1]
-    except (zipfile.BadZipFile, KeyError, struct.error) as error:
+        return records.images(packed, count)
+    except ValueError as error:
         raise RunFailed(f"the version's test images cannot be read: {error}") from None
-    return [(pixels[16 + at * PIXELS : 16 + (at + 1) * PIXELS], labels[8 + at]) for at in range(min(count, there))]
 
 
 def predict(grpc_address: str, model: str, given: list[bytes], deadline: float = 10.0) -> Answers:

@@ -82,14 +82,17 @@ class CloudBucket:
         content = self.read_bytes(name)
         return None if content is None else content.decode()
 
-    def read_bytes(self, name: str) -> bytes | None:
+    def read_bytes(self, name: str, limit: int | None = None) -> bytes | None:
         from google.api_core import exceptions
 
+        last = None if limit is None else limit - 1
         with saying(f"read gs://{self.name}/{name}"):
             try:
-                return bytes(self.client.bucket(self.name).blob(name).download_as_bytes(timeout=TIMEOUT))
+                return bytes(self.client.bucket(self.name).blob(name).download_as_bytes(end=last, timeout=TIMEOUT))
             except exceptions.NotFound:
                 return None
+            except exceptions.RequestRangeNotSatisfiable:  # an empty object has no byte 0
+                return b""
 
     def write(self, name: str, text: str, generation: int | None = None) -> None:
         """Write an object whole; with `generation` only over that very one (0: only where there is none).

@@ -29,8 +29,8 @@ class Bucket(Protocol):
     def read(self, name: str) -> str | None:
         """A file's text, None if it is not there."""
 
-    def read_bytes(self, name: str) -> bytes | None:
-        """A file's content, None if it is not there."""
+    def read_bytes(self, name: str, limit: int | None = None) -> bytes | None:
+        """A file's content, of a larger one the first `limit` bytes; None if it is not there."""
 
     def write(self, name: str, text: str) -> None:
         """Write a file whole or not at all."""
@@ -71,9 +71,10 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def read_bytes(self, name: str) -> bytes | None:
+    def read_bytes(self, name: str, limit: int | None = None) -> bytes | None:
         try:
-            return (self.path / name).read_bytes()
+            with (self.path / name).open("rb") as file:
+                return file.read(-1 if limit is None else limit)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -90,11 +91,7 @@ class Folder:
         return {path.relative_to(place).as_posix(): path.stat().st_size for path in place.rglob("*") if path.is_file()}
 
     def damaged(self, name: str, files: Mapping[str, Any]) -> str:
-        for file, expected in files.items():
-            content = self.read_bytes(f"{name}/{file}")
-            if content is None or hashlib.sha256(content).hexdigest() != expected["sha256"]:
-                return file
-        return ""
+        return next((file for file, entry in files.items() if not same(self.path / name / file, entry)), "")
 
     def delete(self) -> Iterator[str]:
         """Delete the folder if we made it; says in lines what was done or left alone."""
@@ -106,6 +103,17 @@ class Folder:
             yield f"{self.path} deleted, with {versions} versions"
         else:
             yield f"{self.path} left alone: it was there before us"
+
+
+def same(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file is there with the size and the SHA-256 that it should have."""
+    try:
+        if not path.is_file() or path.stat().st_size != entry["size"]:
+            return False
+        with path.open("rb") as file:
+            return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"])
+    except OSError:
+        return False
 
 
 @lru_cache

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline import images, storage
+from pipeline import images, records, storage
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 
@@ -54,22 +55,40 @@ UNKNOWN = Run("<tag>", "new", "what is in the bucket is not known yet")
 
 def listed(settings: Settings) -> list[Version]:
     """Every whole version in the bucket, the newest first; what is damaged is no version, and no server takes it."""
-    bucket = storage.of(settings)
-    whole = [tag for tag in bucket.folders("export") if tag.isdigit() and not damage(settings, tag)]
-    cards = {tag: json.loads(bucket.read(f"export/{tag}/model_card.json") or "") for tag in whole}
-    found = [Version(tag, card, sum(bucket.sizes(f"export/{tag}").values())) for tag, card in cards.items()]
+    exported = storage.of(settings).folders("export")
+    looks = [look(settings, tag) for tag in exported if is_tag(tag)]
+    found = [one for one in looks if isinstance(one, Version)]
     return sorted(found, key=lambda version: int(version.tag), reverse=True)
 
 
 def damage(settings: Settings, tag: str) -> str:
-    """Which file of an exported version is not as `checksums.json` has it; empty for a whole one."""
-    bucket = storage.of(settings)
+    """Which file of an exported version is damaged; empty for a whole one."""
+    found = look(settings, tag)
+    return "" if isinstance(found, Version) else found
+
+
+def look(settings: Settings, tag: str) -> Version | str:
+    """An exported version, or which of its files is not as `checksums.json` has it, or is no record at all."""
+    bucket, folder = storage.of(settings), f"export/{tag}"
     try:
-        files = json.loads(bucket.read(f"export/{tag}/checksums.json") or "")["files"]
-        broken = bucket.damaged(f"export/{tag}", files)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        files = records.checksums(bucket.read_bytes(f"{folder}/checksums.json", records.LIMIT + 1))
+    except (ValueError, OSError):
         return "checksums.json"
-    return broken or ("" if {"saved_model.pb", "model_card.json"} <= files.keys() else "checksums.json")
+    if not {"saved_model.pb", "model_card.json"} <= files.keys():
+        return "checksums.json"
+    broken = bucket.damaged(folder, files)
+    if broken:
+        return broken
+    try:
+        card = records.card(bucket.read_bytes(f"{folder}/model_card.json", records.LIMIT + 1))
+    except (ValueError, OSError):
+        return "model_card.json"
+    return Version(tag, card, sum(bucket.sizes(folder).values()))
+
+
+def is_tag(name: str) -> bool:
+    """Whether a folder's name is a version's: a whole number, as the servers read it."""
+    return re.fullmatch("[1-9][0-9]{0,18}", name) is not None
 
 
 def newest(settings: Settings) -> Version | None:
@@ -110,8 +129,8 @@ def changes(before: dict[str, str], after: dict[str, str], unnamed: bool = True)
 def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
     """The inputs that a run was started from; None where no record of it can be read."""
     try:
-        return dict(json.loads(storage.of(settings).read(f"{tag}/run.json") or "null")["inputs"])
-    except (ValueError, TypeError, KeyError):
+        return records.inputs(storage.of(settings).read_bytes(f"{tag}/run.json", records.LIMIT + 1))
+    except (ValueError, OSError):
         return None
 
 
@@ -175,7 +194,7 @@ def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]
 def tags(settings: Settings) -> list[str]:
     """Every tag in use, by a run or by a version, in ascending order."""
     bucket = storage.of(settings)
-    used = {name for name in (*bucket.folders(), *bucket.folders("export")) if name.isdigit()}
+    used = {name for name in (*bucket.folders(), *bucket.folders("export")) if is_tag(name)}
     return sorted(used, key=int)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from invoke.context import Context
 
-from pipeline import client, clusters, hands, lock, manifests, storage, versions
+from pipeline import client, clusters, hands, lock, manifests, records, storage, versions
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError
 from pipeline.execution import execute, say
@@ -95,7 +95,9 @@ def predict(c: Context, count: int = 10) -> None:
     """Send test images through gRPC, print the first as text and what the server saw in each."""
     settings = attached(c)
     newest = versions.newest(settings)
-    packed = newest and storage.of(settings).read_bytes(f"export/{newest.tag}/assets.extra/test_images.zip")
+    packed = newest and storage.of(settings).read_bytes(
+        f"export/{newest.tag}/assets.extra/test_images.zip", records.PACKED
+    )
     if not packed:
         raise PipelineError(f"no version with test images is in {settings.bucket}/export yet: `invoke train` makes one")
     if not 1 <= count <= 500:

@@ -68,7 +68,7 @@ def _manifest(path: Path) -> dict[str, tuple[int, str]]:
     try:
         files = json.loads(path.read_bytes())["files"]
         listed = {str(name): (int(one["size"]), str(one["sha256"]).lower()) for name, one in files.items()}
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError('not of the form {"files": {"<path>": {"sha256": "…", "size": 123}}}') from error
     for name in listed:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:

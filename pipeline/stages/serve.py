@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from pipeline import client, clusters, storage, versions
+from pipeline import client, clusters, records, storage, versions
 from pipeline.commands import Probe, Result, Steps, Together, Watch
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.settings import Settings
@@ -48,7 +48,7 @@ def answers(settings: Settings, tag: str) -> str:
     service, limit = f"{name}-service", PATIENCE + 2 * settings.serving.poll_seconds
     with cluster.reach(settings, service, "http-tf-serving") as rest:
         client.until_served(rest.address, name, tag, limit)
-    packed = storage.of(settings).read_bytes(f"export/{tag}/assets.extra/test_images.zip")
+    packed = storage.of(settings).read_bytes(f"export/{tag}/assets.extra/test_images.zip", records.PACKED)
     with cluster.reach(settings, service, "grpc-tf-serving") as grpc:
         client.healthy(grpc.address)
         if packed is None:

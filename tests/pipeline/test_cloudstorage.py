@@ -124,8 +124,12 @@ def test_more_than_a_page_of_folders_is_listed_whole(world: World, bucket: Cloud
 
 def put_version(world: World, tag: str, accuracy: float, damage: bool = False) -> None:
     """A small version: a card, a graph, and the sizes of both."""
-    card = json.dumps({"model": "fast", "metrics": {"test_accuracy": accuracy}}).encode()
-    files = {"model_card.json": card, "saved_model.pb": b"graph"}
+    card = {
+        "created": "2026-11-23T12:13:20Z", "model": "fast", "steps": 60, "durations": {"total_s": 9.5},
+        "dataset": {"name": "mnist", "stand_in": False},
+        "metrics": {"test_accuracy": accuracy, "test_examples": 10_000},
+    }  # fmt: skip
+    files = {"model_card.json": json.dumps(card).encode(), "saved_model.pb": b"graph"}
     sums = {name: {"size": len(data), "sha256": "0" * 64} for name, data in files.items()}
     for name, data in {**files, "checksums.json": json.dumps({"files": sums}).encode()}.items():
         world.put(NAME, f"export/{tag}/{name}", data[:-1] if damage and name == "saved_model.pb" else data)

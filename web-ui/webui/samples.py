@@ -84,6 +84,8 @@ def unpack(packed: bytes) -> Samples:
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     """Read one member; never more than the limit, whatever its header promises."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed in another way than zip's own")
     with archive.open(name) as file:
         content = file.read(_LIMIT + 1)
     if len(content) > _LIMIT:
@@ -94,7 +96,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 def _json(text: bytes) -> object:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"source.json is no JSON ({error})") from error
 
 
