@@ -84,9 +84,21 @@ def make_folder(folder: str) -> None:
     """Make a folder, so that a place that cannot be written is found before the training and not after it."""
     with saying(f"make the folder {folder}"):
         if is_remote(folder):
+            find_bucket(folder)  # makedirs would ask without end for one that is gone (TensorFlow 2.21)
             _gfile().makedirs(folder)
         else:
             Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+def find_bucket(place: str) -> None:
+    """Ask for the bucket of a place on gs://; raises TrainerError where it is gone or closed.
+
+    Not by `isdir`, which answers no where the truth is "you may not know".
+    """
+    bucket = "/".join(place.split("/")[:3])
+    if bucket.startswith("gs://"):
+        with saying(f"find {bucket}"):
+            _gfile().stat(bucket)
 
 
 def remove_stale_partials(folder: str, pattern: str) -> None:
@@ -157,7 +169,8 @@ def _write_local(path: Path, content: bytes) -> None:
 
 def _write_remote(path: str, content: bytes) -> None:
     gfile = _gfile()
-    gfile.makedirs(path.rpartition("/")[0])
+    if not path.startswith("gs://"):  # whose objects need no folders, see `make_folder`
+        gfile.makedirs(path.rpartition("/")[0])
     with gfile.GFile(path, "wb") as file:
         file.write(content)
 
@@ -198,7 +211,7 @@ def _remote_reason(error: BaseException) -> str:
     """Give what went wrong on gs://; where Google answered with a page of JSON, the sentence in it."""
     text = re.sub(r" with body '.*", "", str(error).splitlines()[0])
     said = re.search(r'"message": ?"([^"]+)"', str(error))
-    return f"{text}. Google says: {said[1].rstrip('.')}" if said else text
+    return f"{text}. Google says: {said[1]}".rstrip(".") if said else text.rstrip(".")
 
 
 def _remote_errors() -> tuple[type[BaseException], ...]:

@@ -74,26 +74,11 @@ def steps(place: str) -> Iterator[Step]:
     """Everything that a training does to the bucket, on one small object of a name that nobody else has."""
     name = f"preflight-{uuid.uuid4().hex}"
     path, content = files.join(place, name), name.encode()
-    yield "find", BUCKET, lambda: find(place)
+    yield "find", BUCKET, lambda: files.find_bucket(place)
     yield "write", OBJECTS, lambda: files.write(path, content)
     yield "read", OBJECTS, lambda: expect(files.read(path) == content, f"{path} reads back as something else.")
     yield "list", OBJECTS, lambda: expect(name in files.names_in(place), f"{path} was written and is not listed.")
     yield "delete", OBJECTS, lambda: files.remove(path)
-
-
-def find(place: str) -> None:
-    """Ask for a bucket as a training does when it makes a folder in it; writing a file to its top would not.
-
-    Not by `isdir`, which answers no where the truth is "you may not know".
-    """
-    if not files.is_remote(place):
-        return
-    import tensorflow as tf
-
-    scheme, _, path = place.partition("://")
-    bucket = f"{scheme}://{path.partition('/')[0]}"
-    with files.saying(f"find {bucket}"):
-        tf.io.gfile.stat(bucket)
 
 
 def expect(holds: bool, otherwise: str) -> None:

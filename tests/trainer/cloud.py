@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import selectors
@@ -80,7 +81,7 @@ class Proxy:
                     self.wfile.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
                     return
                 self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-                with socket.create_connection(("127.0.0.1", to)) as line:
+                with socket.create_connection(("127.0.0.1", to)) as line, contextlib.suppress(ConnectionError):
                     relay(self.connection, line)
 
         self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
