@@ -34,6 +34,16 @@ def _rate(text: str) -> float:
     return value
 
 
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise ValueError("a share from 0 to below 1, such as 0.1")
+    return value
+
+
 def _choice(*names: str) -> Callable[[str], str]:
     def convert(text: str) -> str:
         if text.lower() not in names:
@@ -54,6 +64,12 @@ def _mirrors(text: str) -> tuple[str, ...]:
     if not addresses or not all(re.match(r"https?://[^/]", address) for address in addresses):
         raise ValueError("http:// or https:// addresses of folders, with commas between them")
     return addresses
+
+
+def _label(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text):
+        raise ValueError("a name of small letters, digits and dashes")
+    return text
 
 
 def _path(text: str) -> str:
@@ -87,6 +103,8 @@ class Options:
     version_tag: int | None = _flag(None, _tag, "names the export (default: the time, or the last + 1)")
     checkpoint_every: int = _flag(200, _whole(1), "steps between checkpoints")
     keep_checkpoints: int = _flag(3, _whole(1), "how many checkpoints are kept")
+    validation_share: float = _flag(0.0, _share, "above 0: measure on this share of the training images only")
+    tuned_by: str | None = _flag(None, _label, "the experiment that the values come from, for the model card")
 
 
 def flag_of(name: str) -> str:

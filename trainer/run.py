@@ -21,18 +21,22 @@ def execute(options: Options, environ: Mapping[str, str], signals: Signals) -> N
     clock = Clock()
     if options.model_type != "cnn":
         use_one_thread()
-    tag = _choose_tag(options)
+    tag = 0 if options.validation_share else _choose_tag(options)  # a trial exports nothing
     if tag is None:
         return
     with clock.timed("import_s"):
         load_tensorflow()
+        from trainer import validation  # imports TensorFlow
         from trainer.session import Session  # imports all of Keras
     with clock.timed("data_s"):
-        dataset = data.load(options, environ.get("MNIST_DIR"))
+        dataset = validation.held_out(data.load(options, environ.get("MNIST_DIR")), options.validation_share)
     with _model_dir(options) as folder:
         session = Session(options, dataset, folder, clock)
         session.train(signals)
-        session.publish(tag)
+        if options.validation_share:
+            session.validate()
+        else:
+            session.publish(tag)
     say(f"Done in {clock.total():.1f} s")
 
 

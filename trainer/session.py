@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer import checkpoint, export, precision
+from trainer import checkpoint, export, precision, validation
 from trainer.card import Facts, describe
 from trainer.checkpoint import Checkpoint
 from trainer.clock import Clock
@@ -55,6 +55,16 @@ class Session:
                 if signals.noted:
                     raise Interrupted(signals.noted, self._how_to_go_on())
                 self._curves.flush()
+                if self._options.validation_share and self._trainer.step < total:
+                    validation.tell(self._measured())  # so that a poor trial can be stopped early
+
+    def validate(self) -> None:
+        """Measure on the held-out images and write that down beside the checkpoints; nothing is exported."""
+        with self._clock.timed("evaluate_s"):
+            metrics = self._measured()
+        validation.tell(metrics)
+        durations = self._clock.durations | {"total_s": self._clock.total()}
+        say(f"Recorded in {validation.record(self._folder, self._options, metrics, durations)}")
 
     def publish(self, tag: int) -> None:
         """Evaluate on the whole test set and export; without a tag of the user's, under the next free one."""
@@ -67,6 +77,10 @@ class Session:
         version = Version(servable.save, self._dataset, facts, self._clock)
         publish = export.publish if self._options.version_tag else export.publish_next
         say(f"Exported to {publish(self._options.export_dir, tag, version.fill)}")
+
+    def _measured(self) -> Metrics:
+        servable = from_network(self._trainer.network)  # kept while it is asked: a tf.function holds no module
+        return evaluate(servable.classify, self._dataset.test)
 
     def _save(self) -> None:
         state = Checkpoint(self._trainer.step, self._trainer.state(), self._shaping)
