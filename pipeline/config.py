@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,17 +33,21 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Given:
-    """A value that somebody wrote: as it was written, where, and for a list where each item stands."""
+    """A value that somebody wrote: as it was written, where, and where each item of a list or mapping stands."""
 
     value: Any
     origin: str
     written: str = ""
     items: tuple[str, ...] = ()
+    inside: Mapping[yamlfile.Address, str] = field(default_factory=dict)
 
-    def complaint(self, key: str, index: int | None = None) -> str:
-        """How a sentence about this value begins."""
+    def complaint(self, key: str, index: int | None = None, at: yamlfile.Address = ()) -> str:
+        """How a sentence about this value begins, or about what stands `at` a place inside it."""
         if self.origin == "--set":
-            return f"--set {printable(f'{key}={self.written}')}"
+            within = f" {yamlfile.dotted(at)}" if at else ""
+            return f"--set {printable(f'{key}={self.written}')}{within}"
+        if at:
+            return f"{self.inside.get(at, self.origin)} {yamlfile.dotted((*key.split('.'), *at))}"
         return f"{self.items[index]} {key}[{index}]" if index is not None else f"{self.origin} {key}"
 
 
@@ -136,6 +140,9 @@ def _walk(
 def _given(document: yamlfile.Document, address: yamlfile.Address, value: Any, name: str) -> Given:
     mark = document.marks[address]
     place = f"{name}:{mark.line}"
+    if isinstance(value, dict):
+        below = {at[len(address) :]: one.line for at, one in document.marks.items() if at[: len(address)] == address}
+        return Given(value, place, inside={at: f"{name}:{line}" for at, line in below.items()})
     if not isinstance(value, list):
         return Given(value, place, mark.written)
     lines = [document.marks[(*address, index)].line for index in range(len(value))]
@@ -184,7 +191,8 @@ def _sentence(details: Any, given: dict[str, Given], environment: str) -> str:
         return f'environment "{environment}": {details["ctx"]["error"]}'
     if key not in given:
         return f"config/base.yaml {key}: {explain.problem(details, KNOWN[key], '')}"
-    return f"{given[key].complaint(key, index)}: {explain.problem(details, KNOWN[key], given[key].written)}"
+    at = getattr(details.get("ctx", {}).get("error"), "at", ())
+    return f"{given[key].complaint(key, index, at)}: {explain.problem(details, KNOWN[key], given[key].written)}"
 
 
 def _refuse(faults: Sequence[str]) -> None:

@@ -15,6 +15,9 @@ Conflict = tuple[str, str]
 LONGEST_NAME = 24
 """A service account's id has at most 30 characters, and the longest of ours is `<name>-nodes`."""
 
+FEWEST = 3
+"""Trials of a search by halving: the best third goes on."""
+
 LONGEST_HOST = 63
 """What Google's managed certificates allow."""
 
@@ -31,6 +34,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _identity(settings)
     yield from _page(settings)
     yield from _notebook(settings)
+    yield from _tuning(settings)
 
 
 def _zone(settings: Settings) -> Iterator[Conflict]:
@@ -130,6 +134,14 @@ def _notebook(settings: Settings) -> Iterator[Conflict]:
     bind = settings.notebook.bind
     if bind not in ("127.0.0.1", "localhost"):
         yield "notebook.bind", f'"{bind}" lets the whole cluster into a notebook without a password; write 127.0.0.1'
+
+
+def _tuning(settings: Settings) -> Iterator[Conflict]:
+    tuning = settings.tuning
+    if tuning.algorithm == "halving" and tuning.trials < FEWEST:
+        yield "tuning.trials", f"{tuning.trials} are too few to halve; write {FEWEST} or more, or algorithm random"
+    if tuning.algorithm == "halving" and tuning.steps < tuning.trials:
+        yield "tuning.steps", f"{tuning.steps} are less than one for each of {tuning.trials} trials; write more"
 
 
 def _broken(rule: Callable[[str], str], key: str, text: str, addition: str = "") -> Iterator[Conflict]:

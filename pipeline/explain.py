@@ -15,6 +15,10 @@ from pydantic_core import ErrorDetails
 from pipeline import yamlfile
 from pipeline.names import quoted, text
 from pipeline.settings import Section, Settings
+from pipeline.spaces import Space
+
+SPACES = tuple[Space, ...]
+"""The type of what a search draws from, which a file gives as a mapping."""
 
 
 def settings_by_key(model: type[Section] = Settings, above: str = "") -> dict[str, FieldInfo]:
@@ -71,6 +75,8 @@ def kind_of(field: FieldInfo) -> str:
 def typed(written: str, field: FieldInfo) -> Any:
     """The value that `--set key=written` means; ValueError where YAML readers would differ on it."""
     parts = _parts(field.annotation)
+    if field.annotation == SPACES:
+        return yamlfile.parse(f"parameters: {written}".encode(), "--set").value["parameters"]
     if written == "null" and type(None) in parts:
         return None
     if any(get_origin(part) is tuple for part in parts):
@@ -103,6 +109,8 @@ def _unquoted(written: str) -> str:
 
 def _kind(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
+    if annotation == SPACES:
+        return "mapping of settings of the training to {min, max, scale} or {values}"
     if origin is Annotated:
         return _kind(inner[0], inner[1:])
     if origin is tuple:

@@ -13,6 +13,7 @@ from pipeline.config import KNOWN, Loaded, chosen_of, load, loaded_of
 from pipeline.errors import PipelineError
 from pipeline.explain import kind_of
 from pipeline.settings import Settings
+from pipeline.spaces import Space
 from pipeline.yamlfile import plain
 
 Row = tuple[str, ...]
@@ -78,6 +79,8 @@ def value_of(settings: Settings, key: str) -> Any:
 
 def shown(value: Any) -> str:
     """A value as a settings file would have it."""
+    if isinstance(value, tuple) and any(isinstance(one, Space) for one in value):
+        return f"{{{', '.join(map(str, value))}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(shown, value))}]"
     if isinstance(value, str):

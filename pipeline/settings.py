@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
-from pipeline import names
+from pipeline import names, spaces
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout: where tasks.py, config/ and templates/ stand and build/ is made."""
@@ -64,8 +65,9 @@ class Iap(Section):
 
 
 class Kubeflow(Section):
-    components: tuple[Literal["training", "dashboard", "notebooks"], ...]
+    components: tuple[Literal["training", "katib", "dashboard", "notebooks"], ...]
     distribution: Text
+    katib: Text
 
 
 class Build(Section):
@@ -100,6 +102,18 @@ class Training(Section):
     gpus: Annotated[int, Field(ge=1, le=16)] | None
     cpu: Cpu
     memory: Memory
+    tuned_by: Label | None
+
+
+class Tuning(Section):
+    algorithm: Literal["random", "halving"]
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    parallel: Annotated[int, Field(ge=1, le=32)]
+    steps: Annotated[int, Field(ge=1, le=10_000_000)]
+    metric: Literal["validation_accuracy", "validation_loss"]
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    parameters: Annotated[tuple[spaces.Space, ...], PlainValidator(partial(spaces.read, model=Training))]
 
 
 class Serving(Section):
@@ -156,6 +170,7 @@ class Settings(Section):
     build_images: Build
     data: Data
     training: Training
+    tuning: Tuning
     serving: Serving
     web_ui: WebUi
     tensorboard: TensorBoard

@@ -86,7 +86,7 @@ def test_a_container_imports_nothing_of_the_pipeline_or_of_another(package: str)
 def test_the_pipeline_imports_downwards_only() -> None:
     layers = (
         "errors",
-        "settings commands names yamlfile",
+        "settings commands names yamlfile spaces",
         "endpoint explain program processes causes files",
         "conflicts tools ssh leash",
         "config listing images lock findings",

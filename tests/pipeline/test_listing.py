@@ -48,8 +48,8 @@ def test_an_unknown_component_is_refused_with_the_known_ones() -> None:
         listing.lines(context(), "servin")
     assert caught.value.code == 2
     assert caught.value.message == (
-        'unknown component "servin": known are cluster, gcp, storage, build_images, data, training, serving, '
-        'web_ui, tensorboard, notebook, iap, kubeflow. Did you mean "serving"?'
+        'unknown component "servin": known are cluster, gcp, storage, build_images, data, training, tuning, '
+        'serving, web_ui, tensorboard, notebook, iap, kubeflow. Did you mean "serving"?'
     )
 
 
