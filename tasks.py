@@ -38,6 +38,14 @@ def train(c: Context, tag: str = "", force: bool = False) -> None:
     up(c, "train", tag=tag or None, force=force)
 
 
+@task(help={"no-train": "Leave it at the search: make no version of what was best."})
+def tune(c: Context, no_train: bool = False) -> None:
+    """Search for better settings; the best make a version."""
+    from pipeline.running import up
+
+    up(c, "tune", no_train=no_train)
+
+
 @task
 def serve(c: Context) -> None:
     """Serve the newest version over gRPC and REST."""
@@ -63,7 +71,7 @@ def all(c: Context) -> None:
     up(c, *STAGES)
 
 
-@task(positional=["stage"], help={"stage": "Only this one: deploy, …, ui, tensorboard or notebook."})
+@task(positional=["stage"], help={"stage": "Only this one: deploy, …, ui, tensorboard, notebook or tune."})
 def plan(c: Context, stage: str = "") -> None:
     """Say what would run and why; 0: nothing, 2: something."""
     from pipeline.running import plan

@@ -13,7 +13,7 @@ from pipeline.config import KNOWN, Loaded, chosen_of, load, loaded_of
 from pipeline.errors import PipelineError
 from pipeline.explain import kind_of
 from pipeline.settings import Settings
-from pipeline.spaces import Space
+from pipeline.spaces import Space, written
 from pipeline.yamlfile import plain
 
 Row = tuple[str, ...]
@@ -59,6 +59,14 @@ def difference(first: Loaded, second: Loaded, component: str = "") -> list[Row]:
     return [("setting", first.settings.environment, "from", second.settings.environment, "from"), *rows]
 
 
+def given_besides(settings: Settings) -> list[str]:
+    """What `--set` has to give for these settings, `key=value` each, where they differ from the environment's files."""
+    files = load(settings.environment).settings
+    return [
+        f"{key}={shown(value_of(settings, key))}" for key in KNOWN if value_of(settings, key) != value_of(files, key)
+    ]
+
+
 def keys_of(component: str) -> list[str]:
     """A component's settings by dotted key, or all; PipelineError lists the components if it is none."""
     component = component.replace("-", "_")
@@ -83,6 +91,8 @@ def shown(value: Any) -> str:
         return f"{{{', '.join(map(str, value))}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, float):
+        return written(value)
     if isinstance(value, str):
         return value if _reads_back(value) else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)

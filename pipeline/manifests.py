@@ -11,14 +11,14 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline import endpoint, images, placement
+from pipeline import endpoint, images, placement, trials
 from pipeline.errors import PipelineError
 from pipeline.settings import MANAGED_BY, ROOT, Settings
 
 TEMPLATES = ROOT / "templates"
 
 COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", "web-ui", "iap", "tensorboard",
-              "notebook")  # fmt: skip
+              "notebook", "tune")  # fmt: skip
 """Every template, in the order in which the stages apply them."""
 
 LOCAL = ("train", "serving", "service", "web-ui", "tensorboard")
@@ -95,7 +95,15 @@ def render(settings: Settings, component: str, tag: str, digests: Mapping[str, s
     documents = hashed(parse(text, name))
     for template in (template for document in documents for template in pod_templates(document)):
         placement.placed(template, settings, component)
+    if component == "tune":
+        documents[0]["spec"]["trialTemplate"]["trialSpec"] = trial(settings, f"tune-{tag}", digests)
     return [label(document, settings, component) for document in documents]
+
+
+def trial(settings: Settings, experiment: str, digests: Mapping[str, str] | None) -> Manifest:
+    """The TFJob of an experiment's trials: what `train` renders, with placeholders for what is searched for."""
+    values = trials.trained(settings, trials.placeholders(settings), settings.tuning.steps)
+    return trials.for_katib(settings, render(values, "train", "0", digests)[0], experiment)
 
 
 def hashed(documents: list[Manifest]) -> list[Manifest]:
@@ -164,7 +172,9 @@ def label(manifest: Manifest, settings: Settings, component: str) -> Manifest:
 
 
 def pod_templates(manifest: Manifest) -> list[Manifest]:
-    """The pod templates inside a Deployment, a Job or a TFJob."""
+    """The pod templates inside a Deployment, a Job, a TFJob, or the TFJob of an Experiment's trials."""
+    if manifest["kind"] == "Experiment":
+        manifest = manifest["spec"]["trialTemplate"].get("trialSpec", {"kind": "none yet"})
     if manifest["kind"] == "TFJob":
         return [replica["template"] for replica in manifest["spec"]["tfReplicaSpecs"].values()]
     return [manifest["spec"]["template"]] if manifest["kind"] in ("Deployment", "Job") else []

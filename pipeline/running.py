@@ -88,7 +88,8 @@ def way_on(c: Context, names: tuple[str, ...], options: dict[str, Any]) -> str:
 def given(options: dict[str, Any]) -> list[str]:
     """A task's own options as they were typed, but for --force: going on is not starting over."""
     texts = [f"--{name}={value}" for name, value in options.items() if isinstance(value, str)]
-    return texts + [f"--{name}" for name, value in options.items() if value is True and name != "force"]
+    flags = [name.replace("_", "-") for name, value in options.items() if value is True and name != "force"]
+    return texts + [f"--{name}" for name in flags]
 
 
 def type_of(error: PipelineError, message: str) -> PipelineError:
@@ -115,6 +116,7 @@ NEXT = {
     "build": ("train",),
     "train": ("serve", "models", "logs train"),
     "serve": ("ui", "predict"),
+    "tune": ("serve", "models", "config tuning"),
     "tensorboard": ("open tensorboard", "logs tensorboard"),
     "ui": ("open", "predict", "models", "status", "logs serving", "clean"),
 }

@@ -141,7 +141,8 @@ def record(settings: Settings, run: Run) -> None:
     if settings.storage.kind == "folder":  # a bucket made here would be one that no workload may enter
         storage.of(settings).create()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings)}, indent=1)
+    by = {"tuned_by": settings.training.tuned_by} if settings.training.tuned_by else {}
+    text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings), **by}, indent=1)
     storage.of(settings).write(f"{run.tag}/run.json", text)
 
 

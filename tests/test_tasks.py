@@ -15,6 +15,7 @@ ASKED = [
     "deploy",
     "build",
     "train",
+    "tune",
     "serve",
     "ui",
     "all",
@@ -56,7 +57,7 @@ def test_the_list_is_in_the_order_of_use() -> None:
     assert [name for name in names if name in ASKED] == ASKED
 
 
-EXPLAINED = ["build", "train", "plan", "logs", "predict", "models", "open", "render", "config", "clean", "test"]
+EXPLAINED = ["build", "train", "tune", "plan", "logs", "predict", "models", "open", "render", "config", "clean", "test"]
 """The tasks that take options."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -37,9 +38,10 @@ def held_out(dataset: Dataset, share: float) -> Dataset:
 
 
 def tell(metrics: Metrics) -> None:
-    """Print the figures as Katib's StdOut collector reads them: `name=value`, a line each."""
-    say(f"validation_accuracy={metrics.test_accuracy:.6f}")
-    say(f"validation_loss={metrics.test_loss:.6f}")
+    """Print the figures as Katib's StdOut collector reads them: a time, for their order, and `name=value`."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    say(f"{now} validation_accuracy={metrics.test_accuracy:.6f}")
+    say(f"{now} validation_loss={metrics.test_loss:.6f}")
 
 
 def record(folder: str, options: Options, metrics: Metrics, durations: dict[str, float]) -> str:

@@ -31,6 +31,7 @@ def create(settings: Settings) -> Steps:
     yield from kube.mark(settings)
     yield from kubeflow.operator(settings)
     yield from kubeflow.distribution(settings)
+    yield from kubeflow.katib(settings)
     yield from kube.applied(settings, "identity", kube.rendered(settings, "identity"))
     yield from identity.key_secret(settings)
     yield Result(f"cluster of context {settings.cluster.context}, bucket {settings.bucket}")

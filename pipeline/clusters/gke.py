@@ -35,6 +35,7 @@ def create(settings: Settings) -> Steps:
     yield from kube.mark(settings)
     yield from kubeflow.operator(settings)
     yield from kubeflow.distribution(settings)
+    yield from kubeflow.katib(settings)
     yield from kube.applied(settings, "identity", kube.rendered(settings, "identity"))
     yield from resources.up(settings, cloud.access(settings, number))
     yield from identity.key_secret(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -59,11 +60,18 @@ class Replica:
         return whole.decode(errors="replace").splitlines()
 
 
-def run(job: dict[str, Any], build: Path, objects: Objects, show: Callable[[str], None]) -> None:
+def run(
+    job: dict[str, Any],
+    build: Path,
+    objects: Objects,
+    show: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
     """Run a TFJob to its end, showing the first replica's log lines; raises RunFailed with the last ones.
 
     Success is the chief's (without one, worker 0's) exit with 0. However this ends, no replica is left running: on
-    Ctrl-C and SIGTERM each gets SIGTERM and its grace period to save a checkpoint.
+    Ctrl-C and SIGTERM each gets SIGTERM and its grace period to save a checkpoint. `stopped()` is asked all the time:
+    another thread's way to end it, with RunFailed.
     """
     prune(build / "logs")
     grace, limits = grace_of(job), job["spec"].get("runPolicy", {})
@@ -78,6 +86,8 @@ def run(job: dict[str, Any], build: Path, objects: Objects, show: Callable[[str]
                 watch(replica, limits.get("backoffLimit", 6), build, show)
             for line in replicas[0].lines():
                 show(line)
+            if stopped():
+                raise RunFailed(f"{replicas[0].name} was stopped")
             if time.monotonic() > deadline:
                 raise RunFailed(f"{replicas[0].name}: not done after activeDeadlineSeconds, so it was stopped")
     finally:
@@ -88,8 +98,9 @@ def run(job: dict[str, Any], build: Path, objects: Objects, show: Callable[[str]
 
 def prune(logs: Path) -> None:
     """Delete the oldest replicas' logs but for the ones that are kept; their names end in the replica's index."""
-    for path in sorted(logs.glob("*-[0-9].log"), key=lambda path: path.stat().st_mtime)[:-LOGS_KEPT]:
-        path.unlink()
+    with contextlib.suppress(FileNotFoundError):  # a job beside this one does the same
+        for path in sorted(logs.glob("*-[0-9].log"), key=lambda path: path.stat().st_mtime)[:-LOGS_KEPT]:
+            path.unlink()
 
 
 def grace_of(job: dict[str, Any]) -> float:

@@ -155,7 +155,7 @@ def ended(settings: Settings, documents: list[Manifest], differs: bool) -> Askin
     """The jobs that must go first, and why: a failed one is not run again, a changed one cannot be changed."""
     stale = dict[tuple[str, str], str]()
     for one in documents:
-        if one["kind"] in ("Job", "TFJob"):
+        if one["kind"] in ("Job", "TFJob", "Experiment"):
             kind, name = one["kind"].lower(), one["metadata"]["name"]
             found = yield get(settings, kind, name, needs=("namespace",))
             if found and (differs or "Failed" in conditions(found)):
@@ -195,15 +195,23 @@ def namespace(settings: Settings) -> Steps:
     if found:
         yield Unchanged(f"namespace {name} is there")
         return
-    document: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": security(name)}}
+    document: Manifest = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": security(settings)},
+    }
     path = file_for(settings, "namespace")
     yield Write(path, manifests.dump([manifests.label(document, settings, "namespace")]))
     yield apply_command(settings, f"--filename={path}", doing=f"make namespace {name}", makes="namespace")
 
 
-def security(name: str) -> dict[str, str]:
-    """Pod Security "restricted": enforced where only our pods are, else warned about, for others' pods may not pass."""
-    mode = "warn" if name == KUBEFLOW else "enforce"
+def security(settings: Settings) -> dict[str, str]:
+    """Pod Security "restricted": enforced where only our pods are, else warned about, for others' pods may not pass.
+
+    What Katib puts beside a trial's container does not.
+    """
+    others = settings.cluster.namespace == KUBEFLOW or "katib" in settings.kubeflow.components
+    mode = "warn" if others else "enforce"
     return {f"pod-security.kubernetes.io/{mode}": "restricted"}
 
 

@@ -1,7 +1,8 @@
-"""What of Kubeflow an environment's cluster needs: the training operator, and where it is wanted the whole of it."""
+"""What of Kubeflow an environment's cluster needs: the training operator, where wanted Katib, or all of it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,27 +13,70 @@ from pipeline.manifests import Manifest
 from pipeline.settings import MANAGED_BY, Settings
 from pipeline.tools import kubectl
 
+
+@dataclass(frozen=True)
+class Part:
+    """A part of Kubeflow that can be installed by itself: how we call it, its controller, and a kind that it brings."""
+
+    what: str
+    deployment: str
+    crd: str
+    makes: str
+
+
+OPERATOR = Part("the training operator", "training-operator", "tfjobs.kubeflow.org", "operator")
+KATIB = Part("Katib", "katib-controller", "experiments.kubeflow.org", "katib")
+
+SEPARATE = {"training", "katib"}
+"""The components that do without the whole of Kubeflow."""
+
+INJECTION = "katib.kubeflow.org/metrics-collector-injection"
+"""Label of the namespaces in which Katib puts a reader of figures beside each trial."""
+
 WHOLE = "pipeline/installed-from"
 """Annotation of what an install is known by: written when all of it was applied, so that half of one is seen."""
 
 
 def operator(settings: Settings) -> Steps:
     """Install the training operator where there is none, and wait until it is available."""
-    place = settings.cluster.operator
-    there = yield get(settings, "deployment", "training-operator", namespace=KUBEFLOW, show_managers=True)
-    crd = yield get(settings, "crd", "tfjobs.kubeflow.org")
+    yield from installed(settings, OPERATOR, settings.cluster.operator)
+
+
+def katib(settings: Settings) -> Steps:
+    """Install Katib where it is wanted and not there, and let it see the pods of our namespace.
+
+    The whole of Kubeflow brings its own.
+    """
+    if "katib" not in settings.kubeflow.components:
+        return
+    if set(settings.kubeflow.components) <= SEPARATE:
+        yield from installed(settings, KATIB, settings.kubeflow.katib)
+    name = settings.cluster.namespace
+    found = yield get(settings, "namespace", name, needs=("namespace",))
+    if (found or {}).get("metadata", {}).get("labels", {}).get(INJECTION) == "enabled":
+        return
+    yield kubectl(
+        settings, "label", "namespace", name, f"{INJECTION}=enabled", "--overwrite", retry=True, timeout=60,
+        doing=f"let Katib read the trials' figures in namespace {name}", namespace=None,
+    )  # fmt: skip
+
+
+def installed(settings: Settings, part: Part, place: str) -> Steps:
+    """Install a part from a kustomization where it is not there, and wait until its controller is available."""
+    there = yield get(settings, "deployment", part.deployment, namespace=KUBEFLOW, show_managers=True)
+    crd = yield get(settings, "crd", part.crd)
     if crd and is_whole(there, place):
-        yield Unchanged("the training operator is there")
+        yield Unchanged(f"{part.what} is there")
     else:
         if Path(place).is_dir():
             yield Upload(Path(place))
-        yield kustomize(settings, place, "install the training operator", makes="operator")
-        yield noted(settings, "deployment/training-operator", KUBEFLOW, place)
+        yield kustomize(settings, place, f"install {part.what}", makes=part.makes)
+        yield noted(settings, f"deployment/{part.deployment}", KUBEFLOW, place)
     if (there or {}).get("status", {}).get("availableReplicas") and crd:
         return
     yield kubectl(
-        settings, "rollout", "status", "deployment/training-operator", "--timeout=5m", namespace=KUBEFLOW,
-        doing="wait for the training operator", kind="wait", limit="0", timeout=330,
+        settings, "rollout", "status", f"deployment/{part.deployment}", "--timeout=5m", namespace=KUBEFLOW,
+        doing=f"wait for {part.what}", kind="wait", limit="0", timeout=330,
     )  # fmt: skip
 
 
@@ -88,7 +132,7 @@ TRIES = 6
 
 def distribution(settings: Settings) -> Steps:
     """Install the whole of Kubeflow, where its dashboard or its notebooks are wanted."""
-    if set(settings.kubeflow.components) <= {"training"}:
+    if set(settings.kubeflow.components) <= SEPARATE:
         return
     place, namespace = settings.kubeflow.distribution, "istio-system"
     found = yield get(settings, "service", "istio-ingressgateway", namespace=namespace, show_managers=True)

@@ -17,8 +17,8 @@ from pipeline.resources import Resource
 from pipeline.settings import MANAGED_BY, Settings
 from pipeline.tools import kubectl
 
-INSIDE = (*OUTSIDE, "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps", "managedcertificates.networking.gke.io",
-          "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
+INSIDE = (*OUTSIDE, "experiments.kubeflow.org", "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps",
+          "managedcertificates.networking.gke.io", "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
 """The kinds that the templates make."""
 
 FOREGROUND = "--cascade=foreground"
@@ -64,36 +64,48 @@ def objects(settings: Settings, kind: str) -> Resource:
 
 
 def uninstalled(settings: Settings) -> Asking:
-    """Delete of the training operator what we installed, unless others need it; whether anything of it stays."""
-    if Path(settings.cluster.operator).is_dir():
-        yield Upload(Path(settings.cluster.operator))
+    """Delete what we installed of Katib and the training operator, unless others need it; whether anything stays."""
+    katib_stays = False
+    if (yield kube.get(settings, "crd", kubeflow.KATIB.crd, needs=("katib",))):
+        katib_stays = yield from removed(settings, kubeflow.KATIB, settings.kubeflow.katib)
+    operator_stays = yield from removed(settings, kubeflow.OPERATOR, settings.cluster.operator)
+    stays = bool(katib_stays or operator_stays)
+    if not stays and settings.cluster.namespace != kube.KUBEFLOW:
+        yield from emptied(settings, kube.KUBEFLOW, False)
+    return stays
+
+
+def removed(settings: Settings, part: kubeflow.Part, place: str) -> Asking:
+    """Delete of one part what we installed, unless others need it; whether anything of it stays."""
+    if Path(place).is_dir():
+        yield Upload(Path(place))
     there = yield kube.look(
-        settings, "get", f"--kustomize={settings.cluster.operator}", "--ignore-not-found", "--show-managed-fields",
-        doing="look who installed the training operator", namespace=kube.KUBEFLOW, unasked=INSTALLED,
+        settings, "get", f"--kustomize={place}", "--ignore-not-found", "--show-managed-fields",
+        doing=f"look who installed {part.what}", namespace=kube.KUBEFLOW, unasked=assumed(part),
     )  # fmt: skip
     parts = [one for one in items(there) if one["kind"] != "Namespace"]
     ours = [one for one in parts if kubeflow.by_us(one)]
     if len(ours) < len(parts):
-        yield Note("the training operator is left alone: somebody else installed it", always=True)
+        yield Note(f"{part.what} is left alone: somebody else installed it", always=True)
         return True
-    why = ours and (yield from needed(settings, [one for one in ours if one["kind"] == "CustomResourceDefinition"]))
+    definitions = [one for one in ours if one["kind"] == "CustomResourceDefinition"]
+    why = ours and (yield from needed(settings, definitions))
     if why:
-        yield Note(f"the training operator is left alone: {why}", always=True)
+        yield Note(f"{part.what} is left alone: {why}", always=True)
         return True
     if ours:
-        path = kube.file_for(settings, "operator")
+        path = kube.file_for(settings, part.makes)
         yield Write(path, manifests.dump([named(one) for one in ours]))
         yield removal(
-            settings, f"--filename={path}", FOREGROUND, doing="delete the training operator", namespace=kube.KUBEFLOW
+            settings, f"--filename={path}", FOREGROUND, doing=f"delete {part.what}", namespace=kube.KUBEFLOW
         )
-    if settings.cluster.namespace != kube.KUBEFLOW:
-        yield from emptied(settings, kube.KUBEFLOW, False)
     return False
 
 
-INSTALLED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {
-    "name": "training-operator", "namespace": kube.KUBEFLOW, "managedFields": [{"manager": MANAGED_BY}]}}  # fmt: skip
-"""What stands for the operator where nothing is asked."""
+def assumed(part: kubeflow.Part) -> Manifest:
+    """What stands for an install of ours where nothing is asked."""
+    metadata = {"name": part.deployment, "namespace": kube.KUBEFLOW, "managedFields": [{"manager": MANAGED_BY}]}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
 
 
 def items(answer: Manifest | None) -> list[Manifest]:
@@ -110,7 +122,7 @@ def named(one: Manifest) -> Manifest:
 
 
 def needed(settings: Settings, definitions: list[Manifest]) -> Asking:
-    """Who else needs the training operator, in words: others' jobs, or other environments of this pipeline."""
+    """Who else needs a part, in words: others' jobs, or other environments of this pipeline."""
     kinds = ",".join(one["metadata"]["name"] for one in definitions)
     jobs = kinds and (yield kube.look(
         settings, "get", kinds, "--all-namespaces", doing="look for others' jobs", unasked={}, absent=kube.NO_KIND,
@@ -133,7 +145,8 @@ def is_ours(settings: Settings, one: Manifest) -> bool:
 PASSING = ("events", "events.events.k8s.io", "endpoints", "leases.coordination.k8s.io", "pods.metrics.k8s.io")
 """Kinds that come and go with others and bear no mark of whose they are: no reason to keep a namespace."""
 
-OWNERS = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "TFJob")
+OWNERS = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "TFJob", "Experiment", "Suggestion",
+          "Trial")  # fmt: skip
 """What is looked at itself, so that what it owns need not be."""
 
 BUILT_IN = ("ConfigMap/kube-root-ca.crt", "Service/kubernetes", "ServiceAccount/default")

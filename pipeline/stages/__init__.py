@@ -14,16 +14,21 @@ from pipeline.settings import Settings
 
 STAGES = ("deploy", "build", "train", "serve", "ui")
 
-OPTIONAL = ("tensorboard", "notebook")
+OPTIONAL = ("tensorboard", "notebook", "tune")
 """Stages that `all` leaves out."""
 
 USES = {
     "preflight": ("train",), "train": ("train",), "tensorboard": ("train",), "web-ui": ("web-ui",),
+    "tune": ("train",),
 }  # fmt: skip
 """Component → the images of ours that it runs."""
 
 
-NEEDS = {"train": ("operator", "bucket", "version"), "preflight": ("bucket", "version")}
+NEEDS = {
+    "train": ("operator", "bucket", "version"),
+    "preflight": ("bucket", "version"),
+    "tune": ("operator", "bucket", "katib"),
+}
 """Component → what must have been made before it can be compared with what is in the cluster."""
 
 

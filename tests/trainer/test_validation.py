@@ -16,6 +16,8 @@ from .conftest import TrainerProcess
 
 TRIAL = ("--tf-validation-share=0.1", "--tf-train-steps=40", "--tf-checkpoint-every=20")
 
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
 
 @pytest.fixture
 def numbered() -> Dataset:
@@ -68,8 +70,10 @@ def test_a_share_that_leaves_nothing_is_refused(share: float, numbered: Dataset)
 
 def test_a_trial_prints_its_figures_as_katib_reads_them_and_exports_nothing(trainer: TrainerProcess) -> None:
     said = trainer.run_here(*TRIAL)
-    assert len(re.findall(r"^validation_accuracy=0\.\d{6}$", said, re.MULTILINE)) == 2  # after each checkpoint
-    assert len(re.findall(r"^validation_loss=\d\.\d{6}$", said, re.MULTILINE)) == 2
+    assert (
+        len(re.findall(rf"^{TIME} validation_accuracy=0\.\d{{6}}$", said, re.MULTILINE)) == 2
+    )  # after each checkpoint
+    assert len(re.findall(rf"^{TIME} validation_loss=\d\.\d{{6}}$", said, re.MULTILINE)) == 2
     assert "Test accuracy" not in said
     assert not trainer.export.exists()
 
