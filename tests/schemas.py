@@ -14,8 +14,13 @@ KUBERNETES = "1.34"
 """The release whose schemas count: what GKE's regular channel runs."""
 
 OWN = {
-    kind: json.loads((Path(__file__).parent / f"{kind.lower()}-v1.schema.json").read_text())
-    for kind in ("TFJob", "BackendConfig", "ManagedCertificate")
+    kind: json.loads((Path(__file__).parent / f"{name}.schema.json").read_text())
+    for kind, name in {
+        "TFJob": "tfjob-v1",
+        "BackendConfig": "backendconfig-v1",
+        "ManagedCertificate": "managedcertificate-v1",
+        "Experiment": "experiment-v1beta1",
+    }.items()
 }
 """Schemas of kinds that are not Kubernetes' own."""
 
@@ -42,6 +47,8 @@ def check_schema(document: dict[str, Any]) -> None:
     try:
         if document["kind"] in OWN:
             jsonschema.validate(document, OWN[document["kind"]])
+            if document["kind"] == "Experiment":
+                check_trials(document["spec"])
             for replica in document["spec"].get("tfReplicaSpecs", {}).values():
                 kubernetes_validate.validate(as_pod(replica["template"]), KUBERNETES, strict=True)
         else:
@@ -54,6 +61,24 @@ def check_schema(document: dict[str, Any]) -> None:
     assert NAME.fullmatch(document["metadata"]["name"]), f"{where}: name"
     for key, value in document["metadata"].get("labels", {}).items():
         assert LABEL.fullmatch(value), f"{where}: label {key}"
+
+
+def check_trials(spec: dict[str, Any]) -> None:
+    """AssertionError unless an Experiment's trials are valid jobs, and its placeholders those that are declared.
+
+    What Katib's webhook looks at: pkg/webhook/v1beta1/experiment/validator/validator.go.
+    """
+    template, names = spec["trialTemplate"], {one["name"] for one in spec["parameters"]}
+    given = template["trialParameters"]
+    used = set(re.findall(r"\$\{trialParameters\.([^}]+)\}", json.dumps(template["trialSpec"])))
+    assert used == {one["name"] for one in given}, f"placeholders {used}"
+    assert {one["reference"] for one in given} == {*names, "${trialSpec.Name}"}, "references"
+    assert spec["parallelTrialCount"] <= spec["maxTrialCount"] >= spec["maxFailedTrialCount"], "counts"
+    assert "metadata" not in template["trialSpec"], "a trial is named by Katib"
+    replicas = template["trialSpec"]["spec"]["tfReplicaSpecs"].values()
+    containers = [one for replica in replicas for one in replica["template"]["spec"]["containers"]]
+    assert template["primaryContainerName"] in {one["name"] for one in containers}, "primary container"
+    check_schema({**template["trialSpec"], "metadata": {"name": "trial"}})
 
 
 def check_probes(document: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from pipeline.settings import MANAGED_BY, Settings
 from pipeline.tools import kubectl
 
 INSIDE = (*OUTSIDE, "experiments.kubeflow.org", "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps",
-          "managedcertificates.networking.gke.io", "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
+          "managedcertificates.networking.gke.io", "backendconfigs.cloud.google.com", "secrets", "serviceaccounts",
+          "configmaps")  # fmt: skip
 """The kinds that the templates make."""
 
 FOREGROUND = "--cascade=foreground"

@@ -18,6 +18,7 @@ from fakes.standins.control import Docker
 from fakes.state import Request, State
 
 OPERATOR = Path(__file__).resolve().parent / "operator"
+KATIB = OPERATOR.parent / "katib"
 REAL = ("gcloud", "kubectl")
 
 

@@ -52,6 +52,8 @@ class Cluster(Inside):
         """The same for Services, whose addresses are a region's."""
         self.pulls: Callable[[str], bool] = lambda image: True
         """Whether a registry has the image; a pod whose image it has not ends in ImagePullBackOff."""
+        self.measure: Callable[[Object], Object] = lambda job: {"validation_accuracy": "0.9", "validation_loss": "0.3"}
+        """What a trial of an Experiment reached, by its job that has succeeded; a test sets it."""
         self.kinds: list[Kind] = built_in()
         self.objects: dict[str, Object] = state.of(self.api)
         self.store = Store(self.objects, state.lock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fakes.kubernetes import networks, tfjobs, workloads
+from fakes.kubernetes import experiments, networks, tfjobs, workloads
 from fakes.kubernetes.store import Change
 
 if TYPE_CHECKING:
@@ -17,12 +17,13 @@ Life = Iterator[None]
 LIVES: dict[str, Callable[[Any, Object], Life]] = {
     "deployments.apps": workloads.deployment, "statefulsets.apps": workloads.stateful_set,
     "jobs.batch": workloads.job, "pods": workloads.bare_pod, "tfjobs.kubeflow.org": tfjobs.tfjob,
+    "experiments.kubeflow.org": experiments.experiment,
     "services": networks.service, "ingresses.networking.k8s.io": networks.ingress,
     "managedcertificates.networking.gke.io": networks.certificate, "persistentvolumeclaims": networks.claim,
     "customresourcedefinitions.apiextensions.k8s.io": networks.definition,
 }  # fmt: skip
 
-ONCE = ("jobs.batch", "pods", "tfjobs.kubeflow.org")
+ONCE = ("jobs.batch", "pods", "tfjobs.kubeflow.org", "experiments.kubeflow.org")
 """A change of these does not begin them anew."""
 
 

@@ -30,6 +30,7 @@ class Inside:
     logs: list[tuple[re.Pattern[str], str]]
     hooks: list[tuple[str, Callable[[Object], None]]]
     pulls: Callable[[str], bool]
+    measure: Callable[[Object], Object]
 
     def kind(self, resource: str) -> Kind:
         return next(kind for kind in self.kinds if kind.resource == resource)
