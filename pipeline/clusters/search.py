@@ -92,7 +92,7 @@ class Progress:
         self.found, self.count = before, len(before)
         self.seconds, self.steps = 0.0, 0
         if before:
-            show(f"{len(before)} trials have ended before")
+            show(f"ended before: {len(before)} of {tuning.total(settings)}")
 
     def tell(self, trial: Trial) -> None:
         self.found.append(trial)
