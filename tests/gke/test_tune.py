@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cloud import Cloud
 from conftest import copied
 from fakes.world import KATIB
 from tests.gke.quick import Quick, Told
+from tests.gke.test_existing import visiting
 
 WITH = ("kubeflow.components=[training,katib]", f"kubeflow.katib={KATIB}", "tuning.trials=3", "tuning.steps=60")
 EXPERIMENTS = "/apis/kubeflow.org/v1beta1/namespaces/kubeflow/experiments"
@@ -147,3 +149,35 @@ def test_without_the_training_the_command_for_it_is_shown(anew: Quick) -> None:
     assert re.search(r"--set training.learning_rate=0\.\d+ ", command)
     assert re.search(r"--set training.tuned_by=tune-\w{10} ", command)
     assert "--set tuning" not in command
+
+
+def test_katib_and_its_experiments_leave_somebody_elses_cluster_without_a_trace(tmp_path: Path, version: Path) -> None:
+    with visiting(tmp_path, version, *WITH, "cluster.namespace=mnist", "tuning.trials=1") as guest:
+        searched = guest.run("tune", "deploy", "build", "tune", "--no-train")
+        assert searched.code == 0, searched.said
+        assert "experiments.kubeflow.org/mnist/tune-" in "".join(guest.theirs())
+        cleaned = guest.run("clean", "clean", "--yes")
+        assert (cleaned.code, guest.new("clean")) == (0, []), cleaned.said
+        assert "delete Katib" in cleaned.said
+
+
+def test_somebody_elses_katib_is_used_and_left_alone(tmp_path: Path, version: Path) -> None:
+    with visiting(tmp_path, version, *WITH, "cluster.namespace=mnist") as guest:
+        guest.cluster.add("namespaces", {"metadata": {"name": "kubeflow"}})
+        for path in ("experiments", "controller"):
+            for document in yaml.safe_load_all((KATIB / f"{path}.yaml").read_text()):
+                place = {} if document["kind"] == "CustomResourceDefinition" else {"namespace": "kubeflow"}
+                guest.cluster.add(
+                    RESOURCES[document["kind"]], {**document, "metadata": {**document["metadata"], **place}}
+                )
+        theirs = {name for name in guest.theirs() if "katib" in name or "experiments" in name}
+        assert "Katib is there" in guest.run("deploy", "deploy").said
+        cleaned = guest.run("clean", "clean", "--yes")
+        assert "Katib is left alone: somebody else installed it" in cleaned.said
+        assert theirs <= guest.theirs().keys()
+
+
+RESOURCES = {
+    "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io", "ServiceAccount": "serviceaccounts",
+    "Deployment": "deployments.apps",
+}  # fmt: skip
