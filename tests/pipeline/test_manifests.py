@@ -37,6 +37,7 @@ VARIANTS = {
     "IAP": IAP,
     "a load balancer": ("web_ui.service_type=LoadBalancer", "web_ui.source_ranges=[203.0.113.0/24]"),
     "an existing cluster": EXISTING,
+    "halving": ("tuning.algorithm=halving", "tuning.metric=validation_loss", "tuning.trials=30", "tuning.parallel=32"),
     "all at once": (*IAP, "cluster.autopilot=true", "cluster.spot=true", "training.gpus=1", "identity=key-secret"),
 }
 """Settings that shape manifests, by what they are about."""
@@ -132,6 +133,55 @@ def test_a_broken_way_in_is_not_valid(number: int, break_it: Any) -> None:
     break_it(document)
     with pytest.raises(AssertionError):
         check_schema(document)
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda spec: spec["objective"].update(type="best"),
+        lambda spec: spec["objective"]["metricStrategies"][0].update(value="last"),
+        lambda spec: spec.update(parallelTrialCount=10),
+        lambda spec: spec.update(maxFailedTrialCount=10),
+        lambda spec: spec.update(resumePolicy="Sometimes"),
+        lambda spec: spec["parameters"][0]["feasibleSpace"].update(max=0.1),
+        lambda spec: spec["parameters"][0]["feasibleSpace"].update(distribution="log"),
+        lambda spec: spec["parameters"][1]["feasibleSpace"].update(min="1"),
+        lambda spec: spec["trialTemplate"].update(primaryContainerName="main"),
+        lambda spec: spec["trialTemplate"]["trialParameters"].pop(),
+        lambda spec: spec["trialTemplate"]["trialParameters"][1].update(reference="rate"),
+        lambda spec: spec["trialTemplate"]["trialSpec"].update(metadata={"name": "mine"}),
+        lambda spec: spec["trialTemplate"]["trialSpec"]["spec"]["tfReplicaSpecs"]["Chief"].update(restartPolicy="No"),
+    ],
+)
+def test_a_broken_experiment_is_not_valid(break_it: Any) -> None:
+    (experiment,) = rendered("staging", "tune")
+    break_it(experiment["spec"])
+    with pytest.raises(AssertionError):
+        check_schema(experiment)
+
+
+def test_a_trial_on_a_cluster_is_placed_as_the_training_is() -> None:
+    settings = load("staging", VARIANTS["all at once"]).settings
+    (experiment,), (job,) = (manifests.render(settings, component, TAG, DIGESTS) for component in ("tune", "train"))
+    (trial,), (training,) = manifests.pod_templates(experiment), manifests.pod_templates(job)
+    for template in (trial, training):
+        del template["spec"]["containers"][0]["args"]
+    assert trial["spec"] == training["spec"]
+
+
+def test_poor_trials_of_katibs_are_stopped_early_and_looked_at_on_their_way() -> None:
+    (plain,), (halved,) = rendered("staging", "tune"), rendered("staging", "tune", "tuning.algorithm=halving")
+    assert "earlyStopping" not in plain["spec"]
+    assert halved["spec"]["earlyStopping"]["algorithmName"] == "medianstop"
+    args = manifests.pod_templates(halved)[0]["spec"]["containers"][0]["args"]
+    assert f"--tf-checkpoint-every={600 // 9}" in args
+
+
+def test_what_a_shell_would_read_otherwise_is_quoted_in_a_trials_arguments() -> None:
+    """Katib puts the arguments into one line for `sh -c`."""
+    (experiment,) = rendered("staging", "tune", "data.mirrors=[https://example.org/a;b/]")
+    args = manifests.pod_templates(experiment)[0]["spec"]["containers"][0]["args"]
+    assert "'--tf-mirrors=https://example.org/a;b/'" in args
 
 
 def test_an_unknown_kind_is_not_valid() -> None:
