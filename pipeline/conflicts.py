@@ -31,6 +31,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _address(settings)
     yield from _ports(settings)
     yield from _cluster(settings)
+    yield from _training(settings)
     yield from _identity(settings)
     yield from _page(settings)
     yield from _notebook(settings)
@@ -100,6 +101,21 @@ def _cluster(settings: Settings) -> Iterator[Conflict]:
         yield "host", "the local environment runs on this machine; leave it null, or log in there and run it there"
     if cluster.kind == "local" and settings.training.gpus is not None:
         yield "training.gpus", "a training on this machine uses its processors only; leave it null"
+
+
+def _training(settings: Settings) -> Iterator[Conflict]:
+    training = settings.training
+    together = 1 + training.workers
+    if training.parameter_servers:
+        if not training.workers:
+            yield "training.parameter_servers", "the chief only deals out the work; write training.workers from 1 too"
+        if training.global_batch == "scale":
+            yield "training.global_batch", "with parameter servers each worker has whole batches of its own; write keep"
+        if (training.gpus or 0) > 1:
+            yield "training.gpus", "with parameter servers a worker uses one GPU; write 1, and more training.workers"
+    elif training.global_batch == "keep" and training.batch_size < together * (training.gpus or 1):
+        sharing = together * (training.gpus or 1)
+        yield "training.batch_size", f"{training.batch_size} images cannot be shared among {sharing} that learn in step"
 
 
 def _identity(settings: Settings) -> Iterator[Conflict]:

@@ -99,6 +99,10 @@ class Training(Section):
     checkpoint_every: Annotated[int, Field(ge=1, le=10_000_000)]
     keep_checkpoints: Annotated[int, Field(ge=1, le=10_000)]
     backoff_limit: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0, le=100)]
+    parameter_servers: Annotated[int, Field(ge=0, le=100)]
+    evaluator: bool
+    global_batch: Literal["keep", "scale"]
     gpus: Annotated[int, Field(ge=1, le=16)] | None
     cpu: Cpu
     memory: Memory
@@ -114,6 +118,19 @@ class Tuning(Section):
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     parameters: Annotated[tuple[spaces.Space, ...], PlainValidator(partial(spaces.read, model=Training))]
+
+    @property
+    def replicas(self) -> dict[str, int]:
+        """How many there are of each replica type of the TFJob, but for those that it does not have."""
+        evaluators = int(self.evaluator)
+        counts = {"Chief": 1, "Worker": self.workers, "PS": self.parameter_servers, "Evaluator": evaluators}
+        return {kind: count for kind, count in counts.items() if count}
+
+    @property
+    def with_gpus(self) -> dict[str, int]:
+        """The replicas that get GPUs: those that learn. With parameter servers the chief only deals out the work."""
+        learning = ("Worker",) if self.parameter_servers else ("Chief", "Worker")
+        return {kind: count for kind, count in self.replicas.items() if kind in learning and self.gpus}
 
 
 class Serving(Section):

@@ -25,8 +25,12 @@ SHAPING = (
     "augment_pixels",
     "precision",
     "seed",
+    "global_batch",
 )
 """The training settings that shape the weights; the others only say how often to save and how much to use."""
+
+LAYOUT = ("workers", "parameter_servers")
+"""Who trains: another layout makes another version, but may go on with a run that was begun in this one."""
 
 FAR_FUTURE = 24 * 3600
 """Seconds by which a version may be ahead of this machine's clock before one of the two must be wrong."""

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from trainer.errors import TrainerError
-from trainer.options import parse, refuse_several_tasks
+from trainer.options import parse
 from trainer.signals import Interrupted, Signals
 
 
@@ -16,7 +16,6 @@ def main(argv: Sequence[str]) -> int:
     try:
         signals = Signals()
         options = parse(argv, os.environ)
-        refuse_several_tasks(os.environ.get("TF_CONFIG", ""))
         from trainer.run import execute  # numpy and all that follows: not needed for --help
 
         execute(options, os.environ, signals)

@@ -61,12 +61,15 @@ def save(folder: str, checkpoint: Checkpoint, keep: int) -> str:
     return path
 
 
-def newest(folder: str) -> Checkpoint | None:
+def newest(folder: str, tidy: bool = True) -> Checkpoint | None:
     """Give the newest sound checkpoint, saying so for each it passes over; None in a fresh folder.
+
+    Without `tidy` nothing in the folder is touched: it is for those who only read, beside one who writes.
 
     Raises TrainerError where there are checkpoints but no sound one: starting at step 0 would hide a loss.
     """
-    files.remove_stale_partials(folder, "checkpoint-.*")
+    if tidy:
+        files.remove_stale_partials(folder, "checkpoint-.*")
     names = [name for name in files.names_in(folder) if ".partial-" not in name]
     traces = [name for name in names if TRACE.match(name)]
     for name in traces:

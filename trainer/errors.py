@@ -13,3 +13,12 @@ class UsageError(TrainerError):
     """Something in the flags, the variables or what they point at has to be changed first."""
 
     code = 2
+
+
+class LostMember(TrainerError):
+    """Another process of the same training is gone; started again, all go on from the last checkpoint.
+
+    128 and above is what the restart policy ExitCode retries; 138 (128 + SIGUSR1) is left to programs for that.
+    """
+
+    code = 138

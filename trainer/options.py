@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +102,7 @@ class Options:
     version_tag: int | None = _flag(None, _tag, "names the export (default: the time, or the last + 1)")
     checkpoint_every: int = _flag(200, _whole(1), "steps between checkpoints")
     keep_checkpoints: int = _flag(3, _whole(1), "how many checkpoints are kept")
+    global_batch: str = _flag("keep", _choice("keep", "scale"), "several workers: keep the batch, or scale it by them")
     validation_share: float = _flag(0.0, _share, "above 0: measure on this share of the training images only")
     tuned_by: str | None = _flag(None, _label, "the experiment that the values come from, for the model card")
 
@@ -131,17 +131,6 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         if text is not None:
             values[one.name] = _convert(one.metadata["convert"], origin, text)
     return Options(**values)
-
-
-def refuse_several_tasks(tf_config: str) -> None:
-    """Refuse a TF_CONFIG that names more than one task: this version trains with a lone chief."""
-    try:
-        config = json.loads(tf_config or "{}")
-        tasks = sum(len(addresses) for addresses in (config.get("cluster") or {}).values())
-    except (ValueError, AttributeError, TypeError):
-        raise UsageError('TF_CONFIG is not JSON of the form {"cluster": {"chief": ["host:port"]}, …}.') from None
-    if tasks > 1:
-        raise UsageError(f"TF_CONFIG names {tasks} tasks; this trainer runs as one chief without workers or servers.")
 
 
 def _convert(convert: Callable[[str], Any], origin: str, text: str) -> Any:

@@ -27,19 +27,23 @@ def use_one_thread() -> None:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
-def load_tensorflow() -> None:
-    """Import TensorFlow and Keras, for the processor alone and without noise; variables already set stay."""
+def load_tensorflow(start: bool = True) -> None:
+    """Import TensorFlow and Keras, for the processor alone and without noise; variables already set stay.
+
+    Without `start` it does not take hold of its devices yet: before that it must be told of a cluster.
+    """
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its threads note down every signal that wakes them
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _sifted_stderr(), _without("sklearn"):
+    with sifted_stderr(), _without("sklearn"):
         import keras  # noqa: F401  # imports tensorflow
         import tensorflow as tf
 
-        tf.config.list_logical_devices()  # looks for processors now, while its noise is held back
+        look = tf.config.list_logical_devices if start else tf.config.list_physical_devices
+        look()  # looks for processors now, while its noise is held back
 
 
 @contextmanager
@@ -63,7 +67,7 @@ def _scratch() -> BinaryIO:
 
 
 @contextmanager
-def _sifted_stderr() -> Iterator[None]:
+def sifted_stderr() -> Iterator[None]:
     """Hold back what goes to file descriptor 2, then pass on all lines but the known noise."""
     sys.stderr.flush()
     original = os.dup(2)

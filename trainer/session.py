@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer import checkpoint, export, precision, validation
+import numpy as np
+
+from trainer import checkpoint, export, meeting, precision, strategy, validation
 from trainer.card import Facts, describe
 from trainer.checkpoint import Checkpoint
 from trainer.clock import Clock
+from trainer.cluster import Member
 from trainer.data import Dataset
-from trainer.errors import UsageError
+from trainer.errors import LostMember, UsageError
 from trainer.evaluate import Metrics, evaluate
 from trainer.log import say
 from trainer.options import Options
 from trainer.scalars import Scalars
 from trainer.servable import from_network
 from trainer.signals import Interrupted, Signals
+from trainer.synchronous import shared
 from trainer.train import Trainer
 from trainer.version import Version
 
@@ -29,34 +33,53 @@ SHAPING = (
 class Session:
     """A trainer with its data and its folder of checkpoints, set to the newest of them."""
 
-    def __init__(self, options: Options, dataset: Dataset, folder: str, clock: Clock) -> None:
-        self._options, self._dataset, self._folder, self._clock = options, dataset, folder, clock
+    def __init__(self, options: Options, dataset: Dataset, folder: str, clock: Clock, member: Member) -> None:
+        """Get ready to train; in a cluster all members meet here. `folder` is the chief's alone."""
+        gpus = strategy.devices()
+        options = shared(options, strategy.replicas(member, gpus))
+        self._options, self._dataset, self._folder, self._clock, self._member = options, dataset, folder, clock, member
         self._shaping = shaping(options, dataset)
-        before = checkpoint.newest(folder)
+        before = checkpoint.newest(folder) if member.leads else None
         if before:
             self._refuse_unfit(before)
-        self._curves = Scalars(folder)
-        self._trainer = Trainer(options, dataset.train, precision.resolve(options.precision), self._curves.write)
-        count = self._trainer.network.count_params()
-        say(f"Model: {options.model_type}, {count} parameters, trained in {self._trainer.precision}")
         self._resumed_from = before.step if before else 0
+        self._curves = Scalars(folder) if member.leads else None
+        alone = member if self._resumed_from < options.train_steps else Member()  # the others may have gone home
+        self._trainer = self._meet(alone, gpus)
         if before:
             self._trainer.restore(before.step, before.arrays)
-            say(f"Resuming after step {before.step} of {options.train_steps} from {folder}")
+        with strategy.losses_said():
+            self._trainer.agree()
+        count = self._trainer.network.count_params()
+        say(f"Model: {options.model_type}, {count} parameters, trained in {self._trainer.precision}{_by(alone)}")
+        if self._trainer.step:
+            say(f"Resuming after step {self._trainer.step} of {options.train_steps} from {folder}")
 
     def train(self, signals: Signals) -> None:
         """Do the steps that are left, with a checkpoint every so often; raises Interrupted after a signal."""
-        every, total = self._options.checkpoint_every, self._options.train_steps
         with self._clock.timed("train_s"):
-            while self._trainer.step < total:
-                with signals.held():
-                    self._trainer.run(min((self._trainer.step // every + 1) * every, total), signals.is_noted)
-                    self._save()
-                if signals.noted:
-                    raise Interrupted(signals.noted, self._how_to_go_on())
-                self._curves.flush()
-                if self._options.validation_share and self._trainer.step < total:
-                    validation.tell(self._measured())  # so that a poor trial can be stopped early
+            while self._trainer.step < self._options.train_steps:
+                self._train_until_checkpoint(signals)
+
+    def _train_until_checkpoint(self, signals: Signals) -> None:
+        every, total = self._options.checkpoint_every, self._options.train_steps
+        goal = min((self._trainer.step // every + 1) * every, total)
+        try:
+            with signals.held(), strategy.losses_said():
+                self._trainer.run(goal, signals.is_noted)
+                self._save()
+        except LostMember:
+            if signals.noted:  # all were told to end, and another was quicker
+                raise Interrupted(signals.noted) from None
+            raise
+        if signals.noted:
+            raise Interrupted(signals.noted, self._how_to_go_on())
+        if self._trainer.step < goal:
+            raise LostMember(f"Another member was told to end; {self._how_to_go_on()}")
+        if self._curves:
+            self._curves.flush()
+        if self._options.validation_share and self._member.leads and self._trainer.step < total:
+            validation.tell(self._measured())  # so that a poor trial can be stopped early
 
     def validate(self) -> None:
         """Measure on the held-out images and write that down beside the checkpoints; nothing is exported."""
@@ -65,6 +88,16 @@ class Session:
         validation.tell(metrics)
         durations = self._clock.durations | {"total_s": self._clock.total()}
         say(f"Recorded in {validation.record(self._folder, self._options, metrics, durations)}")
+
+    def _meet(self, member: Member, gpus: list[str]) -> Trainer:
+        """Make the trainer, after waiting for the others where there are any."""
+        if member.layout == "synchronous":
+            meeting.meet(member, self._shaping | {"train_steps": self._options.train_steps, "gpus": len(gpus)})
+        elif member.layout == "servers":
+            meeting.reach(member)
+        used, write = precision.resolve(self._options.precision), self._curves.write if self._curves else _nowhere
+        with strategy.losses_said():
+            return strategy.make(self._options, self._dataset.train, used, write, member, gpus)
 
     def publish(self, tag: int) -> None:
         """Evaluate on the whole test set and export; without a tag of the user's, under the next free one."""
@@ -83,6 +116,8 @@ class Session:
         return evaluate(servable.classify, self._dataset.test)
 
     def _save(self) -> None:
+        if not self._member.leads:
+            return
         state = Checkpoint(self._trainer.step, self._trainer.state(), self._shaping)
         checkpoint.save(self._folder, state, self._options.keep_checkpoints)
 
@@ -107,6 +142,16 @@ class Session:
                 f"The checkpoint in {self._folder} is at step {before.step}, past the "
                 f"{self._options.train_steps} asked for; ask for more steps or give a new version tag."
             )
+
+
+def _by(member: Member) -> str:
+    """Say who trains together, where it is more than one process."""
+    others = [f"{count} x {role}" for role, count in member.counts().items()]
+    return f" by {', '.join(others)}" if member.layout != "lone" else ""
+
+
+def _nowhere(name: str, first: int, values: np.ndarray) -> None:
+    """Only the chief draws curves."""
 
 
 def shaping(options: Options, dataset: Dataset) -> dict[str, Any]:

@@ -41,12 +41,16 @@ class Trainer:
     def __post_init__(self) -> None:
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.options.seed)
+        self._length = 1
+        self._build()
+
+    def _build(self) -> None:
+        """Make the network, the optimizer's slots, and the function that takes steps."""
         self.network = model.build(self.options.model_type, self.precision)
         self.optimizer = make_optimizer(self.options)
         self.optimizer.build(self.network.trainable_variables)
         self._images = tf.constant(self.train.images)
         self._labels = tf.constant(self.train.labels.astype(np.int32))
-        self._length = 1
         self._run = tf.function(
             self._steps,
             input_signature=[
@@ -71,6 +75,9 @@ class Trainer:
             variable.assign(value)
         self.step = step
 
+    def agree(self) -> None:
+        """Settle with the other members where to go on from; alone there is nobody to ask."""
+
     def run(self, until: int, stopped: Callable[[], bool]) -> None:
         """Train up to step `until`; after each call into TensorFlow `stopped()` may end it earlier.
 
@@ -80,16 +87,25 @@ class Trainer:
         while self.step < until and not stopped():
             count = min(self._length, until - self.step)
             started = time.monotonic()
-            losses, accuracies = (part.numpy() for part in self._run(self._order(count), self.step))
+            losses, accuracies = self._take(count)
             now = time.monotonic()
             self._refuse_nan(losses)
             self.write("loss", self.step, losses)
             self.write("accuracy", self.step, accuracies)
             self.step += count
-            self._length = max(1, min(2 * self._length, int(count * CALL_SECONDS / (now - started))))
+            self._length = self._fitting(count, now - started)
             if now - logged >= LOG_SECONDS or self.step == until:
                 self._log(losses[-1], (self.step - since) / (now - logged))
                 logged, since = now, self.step
+
+    def _take(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take the next `count` steps; gives each one's loss and accuracy, float32 [count]."""
+        losses, accuracies = self._run(self._order(count), self.step)
+        return losses.numpy(), accuracies.numpy()
+
+    def _fitting(self, count: int, seconds: float) -> int:
+        """Give the number of steps for the next call, by how long the last `count` took."""
+        return max(1, min(2 * self._length, int(count * CALL_SECONDS / seconds)))
 
     def _order(self, count: int) -> np.ndarray:
         """Give the indices [count, batch] of the images of the next steps; epochs follow without a seam."""
@@ -111,16 +127,23 @@ class Trainer:
         return losses.stack(), accuracies.stack()
 
     def _one_step(self, indices: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = self._shift(tf.gather(self._images, indices), step)
-        labels = tf.gather(self._labels, indices)
+        return self._learn(tf.gather(self._images, indices), tf.gather(self._labels, indices), step)
+
+    def _learn(self, images: tf.Tensor, labels: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Learn from images uint8 [n, 28, 28]; gives loss and accuracy as their share of the batch's."""
+        images = self._shift(images, step)
         pixels = tf.cast(images[..., tf.newaxis], tf.float32) / 255.0
         weights = self.network.trainable_variables
         with tf.GradientTape() as tape:
             logits = tf.cast(self.network(pixels, training=True), tf.float32)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+            loss = self._share(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
         self.optimizer.apply(tape.gradient(loss, weights), weights)
         right = tf.equal(tf.argmax(logits, -1, tf.int32), labels)
-        return loss, tf.reduce_mean(tf.cast(right, tf.float32))
+        return loss, self._share(tf.cast(right, tf.float32))
+
+    def _share(self, values: tf.Tensor) -> tf.Tensor:
+        """Give what these images add to the mean of the batch: here they are the whole of it."""
+        return tf.reduce_mean(values)
 
     def _shift(self, images: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """Move a batch by up to `augment_pixels` each way, the same way for all: cheap, and enough."""
@@ -129,7 +152,7 @@ class Trainer:
             return images
         corner = tf.random.stateless_uniform([2], [self.options.seed, step], 0, 2 * reach + 1, tf.int32)
         padded = tf.pad(images, [[0, 0], [reach, reach], [reach, reach]])
-        return tf.slice(padded, [0, corner[0], corner[1]], [self.options.batch_size, 28, 28])
+        return tf.slice(padded, [0, corner[0], corner[1]], [-1, 28, 28])
 
     def _variables(self) -> list[keras.Variable]:
         """All state: `network.variables` has the counters behind dropout too, unlike `network.weights`."""
