@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -45,7 +46,7 @@ def make(
             strategy = tf.distribute.ParameterServerStrategy(resolver(member, len(gpus)))
         return Dealt(options, train, precision, write, strategy=strategy)
     if member.layout == "synchronous":
-        with sifted_stderr():
+        with sifted_stderr(), keeping_signals():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver(member, len(gpus)))
         return Replicated(options, train, precision, write, strategy=strategy, leads=member.leads)
     if len(gpus) > 1:
@@ -62,10 +63,22 @@ def resolver(member: Member, gpus: int) -> tf.distribute.cluster_resolver.Cluste
 
 
 @contextmanager
+def keeping_signals() -> Iterator[None]:
+    """Take SIGTERM back from TensorFlow, whose coordination service catches it and then does nothing."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def losses_said() -> Iterator[None]:
     """Turn what TensorFlow raises when a member is lost into one sentence, and a code that is retried."""
     try:
         yield
     except GONE as error:
-        reason = str(error.message).splitlines()[0][:200]
-        raise LostMember(f"A member of the training is gone ({type(error).__name__}: {reason}).") from error
+        raise LostMember(
+            f"Another member of the training is gone ({type(error).__name__}); started again, this one waits for it "
+            "and goes on from the last checkpoint."
+        ) from error

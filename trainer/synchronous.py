@@ -55,10 +55,11 @@ class Replicated(Trainer):
 
     def agree(self) -> None:
         """Put every member at the leader's step, with the leader's state; all members must come here."""
-        self.step = int(self._from_leader(np.asarray(self.step, np.int64)))
-        if self.step:
-            for variable in self._variables():
-                variable.assign(self._from_leader(np.asarray(variable)))
+        variables = self._variables()
+        step, *state = self._from_leader([np.asarray(self.step), *map(np.asarray, variables)])
+        self.step = int(step)
+        for variable, value in zip(variables, state, strict=True):
+            variable.assign(value)
         tf.function(self.strategy.run)(self._part_seeds)
 
     def run(self, until: int, stopped: Callable[[], bool]) -> None:
@@ -101,9 +102,10 @@ class Replicated(Trainer):
         first = tf.equal(context.replica_id_in_sync_group % self._local, 0)
         return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, values, tf.zeros_like(values)))
 
-    def _from_leader(self, value: np.ndarray) -> np.ndarray:
-        mine = tf.constant(value if self.leads else np.zeros_like(value))
-        return self._local_first(tf.function(self.strategy.run)(self._sum_of_members, (mine,))).numpy()
+    def _from_leader(self, values: list[np.ndarray]) -> list[np.ndarray]:
+        mine = [value if self.leads else np.zeros_like(value) for value in values]
+        everywhere = tf.function(self.strategy.run)(lambda: [self._sum_of_members(tf.constant(one)) for one in mine])
+        return [self._local_first(one).numpy() for one in everywhere]
 
     def _part_seeds(self) -> None:
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
