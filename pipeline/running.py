@@ -22,6 +22,7 @@ from pipeline.foresight import foresee, rehearse
 from pipeline.processes import unwinding_on_sigterm
 from pipeline.settings import Settings
 from pipeline.toolbox import preconditions
+from pipeline.trainerlog import Screen
 
 
 @contextlib.contextmanager
@@ -43,12 +44,14 @@ def up(c: Context, *names: str, **options: Any) -> None:
             rehearse(stages.stage(name).up(settings, **options))
         return
     with alone(settings, " ".join(names)), hands.of(settings) as on:
-        outcomes, known = dict[str, Outcome](), Known()
+        outcomes, known, screen = dict[str, Outcome](), Known(), Screen()
         execute(preconditions(settings, *names), settings.build, hands=on)
         for number, name in enumerate(names):
             say(f"==> {name}")
             try:
-                outcomes[name] = execute(stages.stage(name).up(settings, **options), settings.build, say, on, known)
+                outcomes[name] = execute(
+                    stages.stage(name).up(settings, **options), settings.build, screen.show, on, known
+                )
             except PipelineError as error:
                 raise type_of(error, f"{name}: {error.message}\n  {way_on(c, names[number:], options)}") from None
             except KeyboardInterrupt:

@@ -135,7 +135,7 @@ def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = F
         name = clusters.of(settings).newest_job(settings)
     else:
         name = names[component].format(model=settings.serving.model_name)
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, *([KeyboardInterrupt] if follow else [])):
         clusters.of(settings).logs(settings, name, lines, follow, say)
 
 

@@ -87,7 +87,7 @@ def test_the_pipeline_imports_downwards_only() -> None:
     layers = (
         "errors",
         "settings commands names yamlfile spaces",
-        "endpoint explain program processes causes files",
+        "endpoint explain program processes causes files trainerlog",
         "conflicts tools ssh leash",
         "config listing images lock findings",
         "hands there",

@@ -81,7 +81,7 @@ def digits(options: Options, mnist_dir: str | None) -> Dataset:
     labels = bundled.target.astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(labels))
     test, train = np.split(order, [len(labels) // 5])
-    say(STAND_IN)
+    say(STAND_IN, "WARNING")
     return Dataset(
         "digits", True, "scikit-learn", Split(images[train], labels[train]), Split(images[test], labels[test])
     )
@@ -94,7 +94,7 @@ def auto(options: Options, mnist_dir: str | None) -> Dataset:
     try:
         return mnist(options, None)
     except download.UnavailableError as error:
-        say(str(error))
+        say(str(error), "WARNING")
         return digits(options, None)
 
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 from trainer import model
 from trainer.data import Split
 from trainer.errors import TrainerError, UsageError
-from trainer.log import say
+from trainer.log import progress
 from trainer.optimizer import make_optimizer
 from trainer.options import Options
 
@@ -95,7 +95,7 @@ class Trainer:
             self.step += count
             self._length = self._fitting(count, now - started)
             if now - logged >= LOG_SECONDS or self.step == until:
-                self._log(losses[-1], (self.step - since) / (now - logged))
+                self._log(losses[-1], accuracies[-1], (self.step - since) / (now - logged))
                 logged, since = now, self.step
 
     def _take(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,12 +167,9 @@ class Trainer:
                 f"{self.options.learning_rate:g} would be right."
             )
 
-    def _log(self, loss: float, rate: float) -> None:
-        total = self.options.train_steps
-        say(
-            f"step = {self.step}/{total}, loss = {loss:.4f}, "
-            f"{rate * self.options.batch_size:.0f} images/s, {(total - self.step) / rate:.0f} s left"
-        )
+    def _log(self, loss: float, accuracy: float, rate: float) -> None:
+        total, images = self.options.train_steps, rate * self.options.batch_size
+        progress(self.step, total, float(loss), float(accuracy), images, (total - self.step) / rate)
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,7 @@ from pipeline.errors import PipelineError, RunFailed
 from pipeline.processes import free_port
 from pipeline.settings import Settings
 from pipeline.tools import kubectl
+from pipeline.trainerlog import readable
 
 STARTING = 30.0
 """Seconds for a port-forward to say where it listens."""
@@ -130,7 +131,12 @@ def logs(settings: Settings, name: str, lines: int, follow: bool, show: Callable
         settings, "logs", what, f"--tail={lines}", *(["--follow"] if follow else []), doing=f"read the log of {name}",
         kind="wait", timeout=86400 if follow else 60, limit="0" if follow else "30s",
     )  # fmt: skip
-    carry_out(command, lambda line: show(line.removeprefix("      ")), hands.of(settings))
+    carry_out(command, lambda line: shown(line.removeprefix("      "), show), hands.of(settings))
+
+
+def shown(line: str, show: Callable[[str], None]) -> None:
+    for words in readable(line):
+        show(words)
 
 
 def newest_job(settings: Settings) -> str:

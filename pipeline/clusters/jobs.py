@@ -16,6 +16,7 @@ from pipeline.clusters.objects import Objects
 from pipeline.clusters.pods import Process, process
 from pipeline.errors import RunFailed
 from pipeline.processes import end_group, environment
+from pipeline.trainerlog import readable, readable_text
 
 ROLES = ("Chief", "Master", "Worker", "PS", "Evaluator")
 """Replica types in the order in which they start; success is the first one's success."""
@@ -51,13 +52,13 @@ class Replica:
             )  # fmt: skip
 
     def lines(self) -> list[str]:
-        """The whole lines that its log has gained since the last look."""
+        """The whole lines that its log has gained since the last look, as people read them."""
         with self.log.open("rb") as log:
             log.seek(self.seen)
             text = log.read()
         whole = text[: text.rfind(b"\n") + 1]
         self.seen += len(whole)
-        return whole.decode(errors="replace").splitlines()
+        return [line for one in whole.decode(errors="replace").splitlines() for line in readable(one)]
 
 
 def run(
@@ -175,7 +176,8 @@ def retried(policy: str, code: int) -> bool:
 def failure(replica: Replica, code: int, backoff_limit: int) -> str:
     """How the job failed, and the replica's own last words."""
     after = f" after {replica.restarts} restarts (backoffLimit {backoff_limit})" if replica.restarts else ""
-    words = replica.log.read_text(errors="replace").strip().splitlines()[-3:] or ["it said nothing"]
+    said = readable_text(replica.log.read_text(errors="replace"))
+    words = said.strip().splitlines()[-3:] or ["it said nothing"]
     return f"{replica.name} ended with {code}{after}\n  " + "\n  ".join(words) + f"\n  its whole log: {replica.log}"
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.answering import Say
-from pipeline.clusters import addresses, jobs, pods
+from pipeline.clusters import addresses, jobs, logfiles, pods
 from pipeline.clusters.addresses import address as address
 from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
@@ -157,15 +156,8 @@ def logs(settings: Settings, name: str, lines: int, follow: bool, show: Say) -> 
     path = settings.build / "logs" / f"{name}.log"
     if not path.exists():
         raise PipelineError(f"no log of {name} is there: {path}")
-    with path.open(errors="replace") as file:
-        for line in file.readlines()[-lines:]:
-            show(line.rstrip("\n"))
-        while follow:
-            line = file.readline()
-            if line:
-                show(line.rstrip("\n"))
-            else:
-                time.sleep(0.2)
+    for line in logfiles.read(path, lines, follow):
+        show(line)
 
 
 def newest_job(settings: Settings) -> str:

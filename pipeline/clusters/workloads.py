@@ -16,6 +16,7 @@ from pipeline.errors import RunFailed
 from pipeline.manifests import Manifest
 from pipeline.settings import Settings
 from pipeline.tools import kubectl
+from pipeline.trainerlog import readable, readable_text
 
 FIRST_POLL, POLL = 0.5, 3.0
 """Seconds until the second look, and between the later ones."""
@@ -148,7 +149,7 @@ def last_words(settings: Settings, pod: dict[str, Any]) -> Asking:
         settings, "logs", name, f"--tail={ENOUGH}", *(["--previous"] if restarted else []),
         doing=f"read the log of {name}", kind="wait", quiet=True, codes=(0, 1), unasked=(0, ""), timeout=60,
     )  # fmt: skip
-    return text.strip()
+    return readable_text(text.strip())
 
 
 class Log:
@@ -170,8 +171,8 @@ class Log:
             quiet=True, codes=(0, 1), unasked=(0, ""), timeout=60,
         )  # fmt: skip
         for line in text.splitlines():
-            if line not in self.seen:
-                yield Note(line.partition(" ")[2])
+            for words in readable(line.partition(" ")[2]) if line not in self.seen else []:
+                yield Note(words)
         self.remember(text.splitlines())
 
     def remember(self, lines: list[str]) -> None:

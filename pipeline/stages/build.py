@@ -111,8 +111,8 @@ def trial(settings: Settings) -> Command:
     manifest = manifests.render(settings, "train", "1")[0]
     pod = manifest["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
     process = pods.process(pod, "train-check", settings.build / "volumes", store(settings))
-    folder = trial_folder(settings)
+    folder, env = trial_folder(settings), {**process.env, "TF_LOG_FORMAT": "text"}
     instead = (f"--tf-train-steps={CHECK_STEPS}", "--tf-dataset=digits", f"--tf-model-dir={folder}/1",
                f"--tf-export-dir={folder}/export")  # fmt: skip
     doing = f"try the trainer for {CHECK_STEPS} steps in {folder}"
-    return Command((*process.argv, *instead), doing, timeout=300, env=process.env, cwd=Path(process.cwd))
+    return Command((*process.argv, *instead), doing, timeout=300, env=env, cwd=Path(process.cwd))

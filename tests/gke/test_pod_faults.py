@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,12 @@ TFJOBS = f"{KUBERNETES}apis/kubeflow.org/v1/namespaces/kubeflow/tfjobs"
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"
 
 TRAINING, PREFLIGHT, SERVER = r"train-\d+", r"preflight-\d+", "mnist-serving"
-LOG = "\n".join([*(f"step {number} of 2000" for number in range(30)), "OSError: [Errno 28] No space left on device"])
+SAID = [
+    *(f"step = {number}/2000, loss = 0.3" for number in range(30)),
+    "Could not write /data: No space left on device.",
+]
+LOG = "\n".join(json.dumps({"time": "now", "severity": "INFO", "message": line}) for line in SAID)
+"""What a trainer says in a pod, and how that stands in the pod's log."""
 DENIED = (
     "preflight, write: PermissionDenied: 403 storage.objects.create denied; the service account needs "
     "roles/storage.objectUser on the bucket"
@@ -213,7 +219,7 @@ def test_fault_47_the_operators_reason_and_the_pods_exit_code_are_told(play: Pla
 
 def test_fault_47_the_last_twenty_lines_of_the_log_are_told(play: Play) -> None:
     told = re.findall(r"^  \| (.*)$", play("training failed").first.error, re.MULTILINE)
-    assert told == LOG.splitlines()[-20:]
+    assert told == SAID[-20:]
 
 
 def test_fault_47_a_likely_cause_is_read_from_the_log(play: Play) -> None:

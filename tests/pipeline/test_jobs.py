@@ -102,6 +102,16 @@ def test_a_failure_that_is_not_to_be_retried_fails_the_job_with_the_replicas_wor
     assert str(caught.value.message).startswith(f"train-1-chief-0 ended with {code}\n  the disk is on fire")
 
 
+def test_what_a_replica_says_in_json_is_shown_and_quoted_as_people_read_it(tmp_path: Path) -> None:
+    line = json.dumps({"time": "now", "severity": "ERROR", "message": "the disk is on fire"})
+    shown: list[str] = []
+    with pytest.raises(RunFailed) as caught:
+        job = tfjob(Chief=replica(f"print({line!r}); raise SystemExit(1)"))
+        jobs.run(job, tmp_path, Objects(tmp_path / "objects"), shown.append)
+    assert shown == ["the disk is on fire"]
+    assert str(caught.value.message).startswith("train-1-chief-0 ended with 1\n  the disk is on fire\n")
+
+
 def test_the_back_off_limit_ends_a_job_that_keeps_failing(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"ended with 200 after 1 restarts \(backoffLimit 1\)"):
         run(
