@@ -30,7 +30,7 @@ def test_the_code_passes(check: str) -> None:
 def test_every_requirement_is_pinned_to_the_version_that_the_constraints_name() -> None:
     constraints = set((ROOT / "constraints.txt").read_text().lower().replace("_", "-").splitlines())
     files = [*ROOT.glob("requirements*.txt"), *ROOT.glob("*/requirements.txt")]
-    assert len(files) == 4
+    assert len(files) == 5
     for file in files:
         lines = [line.split("#")[0].strip().lower().replace("_", "-") for line in file.read_text().splitlines()]
         pins = [line for line in lines if line and not line.startswith("-")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 
 import psutil
 import pytest
+from PIL import Image
 
 from conftest import Checkout
 from pipeline.processes import marked
@@ -186,6 +188,20 @@ def test_tensorboard_shows_the_runs(there: Checkout) -> None:
     there.invoke("tensorboard")
     runs = json.loads(fetch(f"http://127.0.0.1:{there.board}/data/runs"))
     assert any(version_of(there) in run for run in runs)
+
+
+@pytest.mark.parametrize("tag", ["confusion_matrix", "mistakes"])
+def test_tensorboard_shows_the_pictures_of_the_newest_run(tag: str, there: Checkout) -> None:
+    there.invoke("tensorboard")
+    board = f"http://127.0.0.1:{there.board}/data/plugin/images"
+    run = f"{version_of(there)}/tensorboard"
+    assert set(json.loads(fetch(f"{board}/tags"))[run]) == {"confusion_matrix", "mistakes"}
+    (shown,) = json.loads(fetch(f"{board}/images?run={run}&tag={tag}&sample=0"))
+    with urllib.request.urlopen(f"{board}/individualImage?{shown['query']}", timeout=10) as reply:
+        picture = Image.open(io.BytesIO(reply.read()))
+    assert picture.format == "PNG"
+    assert picture.size == (shown["width"], shown["height"])
+    assert len(picture.convert("L").getcolors() or []) > 2  # something stands on it
 
 
 def test_clean_can_keep_the_models_and_then_leaves_nothing(there: Checkout) -> None:

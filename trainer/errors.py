@@ -8,6 +8,10 @@ class TrainerError(Exception):
 
     code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What Jupyter shows in place of a traceback."""
+        return [str(self)]
+
 
 class UsageError(TrainerError):
     """Something in the flags, the variables or what they point at has to be changed first."""

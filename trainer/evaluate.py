@@ -24,12 +24,13 @@ class Metrics:
     confusion_matrix: list[list[int]]
 
 
-def evaluate(classify: tf.types.experimental.PolymorphicFunction, test: Split) -> Metrics:
-    """Ask `classify` (the function that is exported) about every test image."""
+def evaluate(classify: tf.types.experimental.PolymorphicFunction, test: Split) -> tuple[Metrics, np.ndarray]:
+    """Ask `classify` (the function that is exported) about every test image; gives its probabilities [N, 10] too."""
     parts = [
         _probabilities(classify, test.images[start : start + BATCH]) for start in range(0, len(test.labels), BATCH)
     ]
-    return measure(np.concatenate(parts), test.labels)
+    probabilities = np.concatenate(parts)
+    return measure(probabilities, test.labels), probabilities
 
 
 def measure(probabilities: np.ndarray, labels: np.ndarray) -> Metrics:

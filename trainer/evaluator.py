@@ -42,7 +42,8 @@ def measure(model_type: str, found: Checkpoint, test: Split) -> Metrics:
     for variable, value in zip(network.variables, found.arrays, strict=False):  # the optimizer's slots follow
         variable.assign(value)
     servable = from_network(network)
-    return evaluate(servable.classify, test)
+    metrics, _ = evaluate(servable.classify, test)
+    return metrics
 
 
 def _newer(folder: str, done: int) -> Checkpoint | None:

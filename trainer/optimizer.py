@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer.options import Options
@@ -33,10 +34,23 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
 
 def make_optimizer(options: Options) -> keras.optimizers.Optimizer:
     """Make the optimizer that the options name; its `iterations` is the step that the schedule goes by."""
-    rate: float | OneCycle = options.learning_rate
-    if options.schedule == "one-cycle":
-        rate = OneCycle(options.learning_rate, options.train_steps)
+    rate = learning_rate(options)
     if options.optimizer == "adam":
         return keras.optimizers.Adam(rate)
     nesterov = options.optimizer == "nesterov"
     return keras.optimizers.SGD(rate, momentum=0.9 if nesterov else 0.0, nesterov=nesterov)
+
+
+def learning_rate(options: Options) -> float | OneCycle:
+    """Give the rate of every step, or what tells it from the step."""
+    if options.schedule == "one-cycle":
+        return OneCycle(options.learning_rate, options.train_steps)
+    return options.learning_rate
+
+
+def rates(options: Options, first: int, count: int) -> np.ndarray:
+    """Give the learning rates [count] float32 of the steps that follow `first`."""
+    rate = learning_rate(options)
+    if isinstance(rate, OneCycle):
+        return rate(tf.range(first, first + count)).numpy()
+    return np.full(count, rate, np.float32)

@@ -45,6 +45,8 @@ def load_tensorflow(start: bool = True) -> None:
         import keras  # noqa: F401  # imports tensorflow
         import tensorflow as tf
 
+        if start:  # where others log, as in Jupyter, it would tell of assets twice
+            tf.get_logger().setLevel("WARNING")
         look = tf.config.list_logical_devices if start else tf.config.list_physical_devices
         look()  # looks for processors now, while its noise is held back
 

@@ -103,17 +103,19 @@ class Session:
         """Evaluate on the whole test set and export; without a tag of the user's, under the next free one."""
         servable = from_network(self._trainer.network)
         with self._clock.timed("evaluate_s"):
-            metrics = evaluate(servable.classify, self._dataset.test)
+            metrics, answers = evaluate(servable.classify, self._dataset.test)
         self._tell(metrics)
         used, data = self._trainer.precision, describe(self._dataset)
         facts = Facts(self._options, data, used, self._resumed_from, metrics)
         version = Version(servable.save, self._dataset, facts, self._clock)
         publish = export.publish if self._options.version_tag else export.publish_next
         say(f"Exported to {publish(self._options.export_dir, tag, version.fill)}")
+        self._draw(metrics, answers)
 
     def _measured(self) -> Metrics:
         servable = from_network(self._trainer.network)  # kept while it is asked: a tf.function holds no module
-        return evaluate(servable.classify, self._dataset.test)
+        metrics, _ = evaluate(servable.classify, self._dataset.test)
+        return metrics
 
     def _save(self) -> None:
         if not self._member.leads:
@@ -133,6 +135,14 @@ class Session:
             f"test loss: {metrics.test_loss:.4f}"
         )
         self._curves.point("test_accuracy", self._trainer.step, metrics.test_accuracy)
+        self._curves.flush()
+
+    def _draw(self, metrics: Metrics, answers: np.ndarray) -> None:
+        from trainer import pictures  # with it Pillow, for which nobody should wait who waits for a version
+
+        step, test = self._trainer.step, self._dataset.test
+        self._curves.picture("confusion_matrix", step, pictures.confusion(metrics.confusion_matrix))
+        self._curves.picture("mistakes", step, pictures.mistakes(test, answers))
         self._curves.flush()
 
     def _refuse_unfit(self, before: Checkpoint) -> None:

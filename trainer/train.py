@@ -19,7 +19,7 @@ from trainer import model
 from trainer.data import Split
 from trainer.errors import TrainerError, UsageError
 from trainer.log import progress
-from trainer.optimizer import make_optimizer
+from trainer.optimizer import make_optimizer, rates
 from trainer.options import Options
 
 CALL_SECONDS = 0.25
@@ -92,6 +92,7 @@ class Trainer:
             self._refuse_nan(losses)
             self.write("loss", self.step, losses)
             self.write("accuracy", self.step, accuracies)
+            self.write("learning_rate", self.step, rates(self.options, self.step, count))
             self.step += count
             self._length = self._fitting(count, now - started)
             if now - logged >= LOG_SECONDS or self.step == until:

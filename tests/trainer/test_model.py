@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from trainer import model, servable
 from trainer.evaluate import evaluate, measure
+from trainer.options import Options
+from trainer.train import Trainer
 
 from .conftest import Dataset
 
@@ -97,4 +99,27 @@ def test_the_metrics_of_a_small_case_are_right() -> None:
 
 def test_every_test_image_is_evaluated(dataset: Dataset) -> None:
     served = servable.from_network(model.build("linear"))
-    assert evaluate(served.classify, dataset.test).test_examples == 50
+    metrics, probabilities = evaluate(served.classify, dataset.test)
+    assert metrics.test_examples == 50
+    assert probabilities.shape == (50, 10)
+    assert metrics == measure(probabilities, dataset.test.labels)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", model.MODELS)
+def test_the_export_answers_bit_for_bit_as_the_model_that_was_evaluated(
+    name: str, precision: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    trainer = Trainer(Options(model_type=name, train_steps=3, batch_size=16), dataset.train, precision)
+    trainer.run(3, lambda: False)
+    evaluated = servable.from_network(trainer.network)
+    evaluated.save(str(tmp_path))
+    exported = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    images = tf.constant(dataset.test.images.astype(np.float32) / 255)
+    ours, theirs = evaluated.classify(images), exported(x=images)
+    assert {key: value.numpy().tobytes() for key, value in ours.items()} == {
+        key: value.numpy().tobytes() for key, value in theirs.items()
+    }
+    if precision == "float32":  # trained so, the network itself answers the same
+        logits = tf.function(trainer.network)(images[..., tf.newaxis], training=False)
+        assert np.array_equal(tf.nn.softmax(logits), ours["predictions"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import resource
@@ -86,21 +87,24 @@ def test_the_version_is_whole_and_its_images_can_be_read(finished: tuple[Trainer
     assert images.any()
 
 
-def test_tensorboard_can_read_the_curves(finished: tuple[TrainerProcess, str]) -> None:
+def test_tensorboard_can_read_the_curves_and_the_pictures(finished: tuple[TrainerProcess, str]) -> None:
     code = """
 import sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 events = EventAccumulator(sys.argv[1]).Reload()
 print({tag: [point.step for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]})
+print({tag: [point.step for point in events.Images(tag)] for tag in events.Tags()["images"]})
 """
     folder = finished[0].bucket / "100" / "tensorboard"
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True, timeout=60
     )
-    curves = eval(done.stdout)  # noqa: S307  # our own print
-    assert set(curves) == {"loss", "accuracy", "test_accuracy"}
+    curves, pictures = map(ast.literal_eval, done.stdout.splitlines())
+    assert set(curves) == {"loss", "accuracy", "learning_rate", "test_accuracy"}
     assert set(range(10, 201, 10)) <= set(curves["loss"])
     assert curves["test_accuracy"] == [200]
+    assert curves["learning_rate"] == curves["loss"]
+    assert pictures == {"confusion_matrix": [200], "mistakes": [200]}
 
 
 def test_a_version_that_is_there_is_left_alone(finished: tuple[TrainerProcess, str]) -> None:
