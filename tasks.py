@@ -151,12 +151,12 @@ def tensorboard(c: Context) -> None:
     up(c, "tensorboard")
 
 
-@task
-def notebook(c: Context) -> None:
-    """Open a notebook server on the cluster."""
+@task(help={"browser": "Also show it in a browser."})
+def notebook(c: Context, browser: bool = True) -> None:
+    """Open Jupyter on a notebook that trains with this code."""
     from pipeline.pages import notebook
 
-    notebook(c)
+    notebook(c, browser)
 
 
 @task

@@ -21,7 +21,12 @@ class Image:
     workdir: str
 
 
-IMAGES = {"train": Image("trainer", "."), "web-ui": Image("web-ui", "web-ui")}
+IMAGES = {
+    "train": Image("trainer", "."), "web-ui": Image("web-ui", "web-ui"), "notebook": Image("notebooks", "notebooks"),
+}  # fmt: skip
+
+USUAL = ("train", "web-ui")
+"""Those that `build` builds; the notebook's is built by the stage that is not one of `all`."""
 
 
 def content_hash(folder: Path) -> str:
@@ -38,11 +43,17 @@ def content_hash(folder: Path) -> str:
 def left_out(path: Path) -> bool:
     """Whether a file of a context is no part of the image: caches, and hidden files but for .dockerignore itself."""
     hidden = path.name.startswith(".") and path.name != ".dockerignore"
-    return hidden or "__pycache__" in path.parts
+    return hidden or bool({"__pycache__", ".ipynb_checkpoints"} & {*path.parts})
 
 
 def build_args(settings: Settings, name: str) -> dict[str, str]:
-    """The --build-arg values of an image: the trainer's TensorFlow comes with CUDA's libraries where there are GPUs."""
+    """The --build-arg values of an image.
+
+    The trainer's TensorFlow comes with CUDA's libraries where there are GPUs; the notebook's image is made from the
+    trainer's.
+    """
+    if name == "notebook":
+        return {"TRAINER": reference(settings, "train")}
     return {"TENSORFLOW": "tensorflow[and-cuda]"} if name == "train" and settings.training.gpus else {}
 
 

@@ -21,7 +21,7 @@ COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", 
               "notebook", "tune")  # fmt: skip
 """Every template, in the order in which the stages apply them."""
 
-LOCAL = ("train", "serving", "service", "web-ui", "tensorboard")
+LOCAL = ("train", "serving", "service", "web-ui", "tensorboard", "notebook")
 """What this machine can run: it has no accounts, no load balancer, and nobody else to be told from."""
 
 Manifest = dict[str, Any]
@@ -57,7 +57,7 @@ def components(settings: Settings) -> tuple[str, ...]:
 def context(settings: Settings, tag: str, digests: Mapping[str, str]) -> dict[str, Any]:
     """What a template may name: the settings' sections and what follows from them."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "location")}
+    derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "notebook_directory", "location")}
     public = {
         "public_host": endpoint.host(settings), "public_address_name": endpoint.address_name(settings),
         "page_address_name": endpoint.page_address_name(settings),

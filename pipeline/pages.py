@@ -37,7 +37,7 @@ PAGES = {
     ),
 }
 
-LOCAL = ("ui", "tensorboard")
+LOCAL = ("ui", "tensorboard", "notebook")
 """The pages that this machine has."""
 
 CONSOLE = {
@@ -84,6 +84,8 @@ def outside(settings: Settings, page: str) -> str:
         raise not_up(settings, page, error) from None
     if behind_iap:
         return f"https://{endpoint.host(settings)}"
+    if page == "notebook":
+        return f"http://{place}/?token={settings.notebook_key.read_text()}"
     return "" if f"{PAGES[page].service}." in place else f"http://{place}"
 
 
@@ -132,8 +134,8 @@ def console(settings: Settings) -> list[str]:
     return [f"{what:10} https://console.cloud.google.com/{path.format(**known)}" for what, path in CONSOLE.items()]
 
 
-def notebook(c: Context) -> None:
+def notebook(c: Context, browser: bool = True) -> None:
     """Bring the notebook server up, and lead to it."""
     up(c, "notebook")
     if not c.config.run.dry:
-        open_page(c, "notebook")
+        open_page(c, "notebook", browser)

@@ -165,7 +165,6 @@ class TensorBoard(Section):
 
 
 class Notebook(Section):
-    image: Image
     bind: Host
     port: Port
     service_port: Port
@@ -211,6 +210,16 @@ class Settings(Section):
     def data_directory(self) -> str:
         """Where the trainer keeps what it downloaded: a volume in a pod, a folder of ours on this machine."""
         return self.data.directory or ("/data" if self.cluster.kind != "local" else str(self.build / "data"))
+
+    @property
+    def notebook_directory(self) -> str:
+        """Where Jupyter's notebooks are: the checkout's own, or in a pod a folder that goes with it."""
+        return str(ROOT / "notebooks") if self.cluster.kind == "local" else "/home/notebook"
+
+    @property
+    def notebook_key(self) -> Path:
+        """The file with what Jupyter's page on this machine wants to hear, in the volume that its manifest names."""
+        return self.build / "volumes" / "notebook" / "state" / "token"
 
     @property
     def location(self) -> str:

@@ -18,7 +18,7 @@ from pipeline.clusters.supervisor import Supervisor
 from pipeline.processes import end, marked
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui",
+PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui", "notebooks",
          "requirements.txt", "requirements-dev.txt", "constraints.txt")  # fmt: skip
 
 SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.picture import Picture
 
-WIDTH, HEIGHT, EDGE = 340, 180, 44
+WIDTH, HEIGHT, EDGE = 340, 180, 60
 SHOWN = ("loss", "accuracy", "learning_rate")
 
 Points = Sequence[tuple[int, float]]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.clusters import pods
 from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
+from pipeline.processes import environment, run
 from pipeline.settings import Settings
 
 
@@ -52,18 +55,37 @@ def behind_service(settings: Settings, manifest: Manifest) -> Manifest:
 
 def ready(settings: Settings, manifest: Manifest, last_words: Callable[[str], str], limit: float = 60.0) -> bool:
     """Wait for a Deployment's readiness; raises RunFailed with its last log lines if it dies or never gets ready."""
-    name, pod = manifest["metadata"]["name"], manifest["spec"]["template"]["spec"]
-    probe = pod["containers"][0]["readinessProbe"]["httpGet"]
-    url = f"http://127.0.0.1:{pods.port_number(pod, probe['port'])}{probe['path']}"
+    name = manifest["metadata"]["name"]
+    asks, shown = probe(settings, manifest)
     supervisor, deadline = Supervisor(settings.build), time.monotonic() + limit
-    while not answers(url):
+    while not asks():
         state = supervisor.states().get(name, {}).get("statename", "not there")
         if state in ("BACKOFF", "FATAL", "EXITED", "not there"):
             raise RunFailed(f"{name} died at its start:\n  {last_words(name)}")
         if time.monotonic() > deadline:
-            raise RunFailed(f"{name} is not ready after {limit:g} s ({url}):\n  {last_words(name)}")
+            raise RunFailed(f"{name} is not ready after {limit:g} s ({shown}):\n  {last_words(name)}")
         time.sleep(0.1)
     return True
+
+
+def probe(settings: Settings, manifest: Manifest) -> tuple[Callable[[], bool], str]:
+    """What asks a Deployment's readiness probe, a page or a command, and how to show it."""
+    pod = manifest["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    asked = container["readinessProbe"]
+    if "exec" in asked:
+        argv, _ = pods.program({**container, "command": asked["exec"]["command"]})
+        return lambda: succeeds(argv, settings.build), shlex.join(argv)
+    place = asked["httpGet"]
+    url = f"http://127.0.0.1:{pods.port_number(pod, place['port'])}{place['path']}"
+    return lambda: answers(url), url
+
+
+def succeeds(argv: tuple[str, ...], build: Path) -> bool:
+    try:
+        return run(argv, environment(build), timeout=5).code == 0
+    except FileNotFoundError:
+        return False
 
 
 def answers(url: str) -> bool:

@@ -19,7 +19,7 @@ OPTIONAL = ("tensorboard", "notebook", "tune")
 
 USES = {
     "preflight": ("train",), "train": ("train",), "tensorboard": ("train",), "web-ui": ("web-ui",),
-    "tune": ("train",),
+    "tune": ("train",), "notebook": ("notebook",),
 }  # fmt: skip
 """Component → the images of ours that it runs."""
 

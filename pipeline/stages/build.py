@@ -20,7 +20,8 @@ CHECK_STEPS = 20
 
 def up(settings: Settings, check: bool = False) -> Steps:
     clusters.of(settings)
-    yield from here(settings, check) if settings.cluster.kind == "local" else pushed(settings, check)
+    yield from here(settings, check) if settings.cluster.kind == "local" else pushed(settings, images.USUAL, check)
+    yield Result(", ".join(f"{name}:{images.tag(settings, name)}" for name in images.USUAL))
 
 
 def here(settings: Settings, check: bool) -> Steps:
@@ -32,15 +33,14 @@ def here(settings: Settings, check: bool) -> Steps:
             lambda show: shutil.rmtree(trial_folder(settings), ignore_errors=True),
         )
         yield trial(settings)
-    yield Result(", ".join(f"{name}:{images.tag(settings, name)}" for name in images.IMAGES))
 
 
-def pushed(settings: Settings, check: bool) -> Steps:
-    """Bring every image that the registry does not have there, built with docker or with Cloud Build."""
+def pushed(settings: Settings, names: tuple[str, ...], check: bool = False) -> Steps:
+    """Bring those images that the registry does not have there, built with docker or with Cloud Build."""
     yield from tools.login(settings)
-    found = yield Together(tuple(images.digest(settings, name) for name in images.IMAGES))
-    missing = [name for name, digest in zip(images.IMAGES, found, strict=True) if not digest]
-    for name in images.IMAGES:
+    found = yield Together(tuple(images.digest(settings, name) for name in names))
+    missing = [name for name, digest in zip(names, found, strict=True) if not digest]
+    for name in names:
         if name not in missing:
             yield Unchanged(f"{name}:{images.tag(settings, name)} is in the registry")
     if missing or check:
@@ -51,7 +51,6 @@ def pushed(settings: Settings, check: bool) -> Steps:
         yield from with_docker(settings, name) if docker else with_cloud_build(settings, name)
     if check:
         yield from tried(settings, docker)
-    yield Result(", ".join(f"{name}:{images.tag(settings, name)}" for name in images.IMAGES))
 
 
 def refuse_keys(name: str) -> None:

@@ -20,7 +20,7 @@ CHANGED = ("--set", "web_ui.replicas=3", "--set", "cluster.max_nodes=4", "--set"
 ODD = (
     (r"http://127\.0\.0\.1:\d+", "http://127.0.0.1:<port>"),
     (r"sha256:[0-9a-f]{64}", "sha256:<digest>"),
-    (r"\b(train|web-ui):[0-9a-f]{12}", r"\1:<code>"),
+    (r"\b(train|web-ui|notebook):[0-9a-f]{12}", r"\1:<code>"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uid>"),
     (r"\b\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>"),
     (r"\b1[78]\d{8}\b", "<tag>"),

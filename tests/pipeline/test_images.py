@@ -84,7 +84,7 @@ def test_an_image_that_the_registry_has_is_not_built_again(root: Path) -> None:
     seen = steps(settings(), {"images describe": "sha256:" + "a" * 64})
     assert not list(argvs(seen, "docker"))
     assert [step.why for step in seen if isinstance(step, Unchanged)] == [
-        f"{name}:{images.tag(settings(), name)} is in the registry" for name in images.IMAGES
+        f"{name}:{images.tag(settings(), name)} is in the registry" for name in images.USUAL
     ]
 
 

@@ -41,7 +41,7 @@ VARIANTS = {
     "all at once": (*IAP, "cluster.autopilot=true", "cluster.spot=true", "training.gpus=1", "identity=key-secret"),
 }
 """Settings that shape manifests, by what they are about."""
-DIGESTS = {name: f"sha256:{number * 64}" for number, name in zip("12", images.IMAGES, strict=True)}
+DIGESTS = {name: f"sha256:{number * 64}" for number, name in zip("123", images.IMAGES, strict=True)}
 
 
 def rendered(environment: str, component: str, *changes: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def rendered(environment: str, component: str, *changes: str) -> list[dict[str, 
 def told(documents: list[dict[str, Any]]) -> str:
     """The manifests as a file says them: without this checkout's place and today's code hashes."""
     text = manifests.dump(documents).replace(str(ROOT), "/checkout")
-    return re.sub(r"/(train|web-ui):[0-9a-f]{12}", r"/\1:<code>", text)
+    return re.sub(r"/(train|web-ui|notebook):[0-9a-f]{12}", r"/\1:<code>", text)
 
 
 @pytest.mark.parametrize(("environment", "component"), EVERY)

@@ -171,4 +171,4 @@ def test_a_chart_labels_the_ends_of_its_axes() -> None:
 
 
 def test_a_curve_of_one_point_can_be_drawn() -> None:
-    assert 'points="44.0,180.0"' in chart("loss", [(10, 2.5)])
+    assert 'points="60.0,180.0"' in chart("loss", [(10, 2.5)])
