@@ -138,7 +138,8 @@ def _opener(place: Path) -> Iterator[Callable[[str], tuple[BinaryIO, str]]]:
                 members = _members(archive, place)
                 yield lambda name: _open_in_tar(archive, members, place, name)
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-            raise TrainerError(f"{place} is not a sound tar archive ({error}); fetch it again.") from None
+            why = str(error).partition(":\n")[0]  # tarfile appends a line for each way of packing
+            raise TrainerError(f"{place} is not a sound tar archive ({why}); fetch it again.") from None
     else:
         raise UsageError(f"MNIST_DIR is {place}, which is no folder and no tar archive.")
 

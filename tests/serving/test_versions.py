@@ -9,7 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
 
+from damage import HOSTILE, VALUES, damaged
 from serving.versions import fingerprint, list_versions, why_not_whole
 
 
@@ -104,3 +108,22 @@ def test_a_fingerprint_changes_with_every_touch(folder: Path) -> None:
     assert fingerprint(folder) == before
     (folder / "saved_model.pb").write_bytes((folder / "saved_model.pb").read_bytes())
     assert fingerprint(folder) != before
+
+
+SUMS = json.dumps({"files": {"saved_model.pb": {"sha256": "0" * 64, "size": 5}}}).encode()
+
+
+@limits(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=damaged(SUMS) | st.sampled_from(HOSTILE) | VALUES.map(lambda value: json.dumps(value).encode()))
+@example(text=b'{"files": {"saved_model.pb": {"sha256": "0", "size": Infinity}}}')
+@example(text=b'{"files": {"saved_model.pb": {"sha256": "0", "size": NaN}}}')
+@example(text=b'{"files": {"saved_model\\u0000.pb": {"sha256": "0", "size": 1}}}')
+def test_whatever_the_checksums_hold_half_a_sentence_says_why_a_version_is_not_whole(
+    tmp_path: Path, text: bytes
+) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "checksums.json").write_bytes(text)
+    why = why_not_whole(tmp_path)
+    assert why
+    assert len(why.splitlines()) == 1
+    assert len(why) < 1000

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import io
+import shutil
 import tarfile
+import threading
+import time
+import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as limits
 
+from damage import damaged, flipped
 from trainer import data, download, idx
 from trainer.data import load
 from trainer.errors import TrainerError, UsageError
@@ -101,6 +110,60 @@ def test_fault_75_a_cut_off_archive_is_named(tiny: dict[str, bytes], tmp_path: P
         load(Options(), str(archive))
 
 
+def sound_archive(kind: str) -> bytes:
+    """An archive packed in one way, with something in it that does not pack well."""
+    noise, made = np.random.default_rng(1).bytes(3000), io.BytesIO()
+    member = named("train-images-idx3-ubyte")
+    member.size = len(noise)
+    with tarfile.open(fileobj=made, mode=f"w:{kind}") as archive:
+        archive.addfile(member, io.BytesIO(noise))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["", "gz", "bz2", "xz"])
+def test_fault_75_a_damaged_archive_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / "mnist.tar"
+
+    @limits(max_examples=80, deadline=None, database=None)
+    @given(damaged(sound_archive(kind)))
+    def refused(content: bytes) -> None:
+        place.write_bytes(content)
+        with pytest.raises(TrainerError) as caught:  # the sound one holds no MNIST either
+            load(Options(), str(place))
+        assert str(place) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    refused()
+
+
+def test_fault_74_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    member = named("bomb")
+    member.size = 50 << 30
+    zeros, head = bytes(1 << 20), member.tobuf(tarfile.GNU_FORMAT)
+    bomb = packer.compress(head) + b"".join(packer.compress(zeros) for _ in range(600)) + packer.flush()
+    (tmp_path / "mnist.tar.gz").write_bytes(bomb)
+    began = time.process_time()
+    with pytest.raises(TrainerError, match="holds more than 10,000 files or 500 MB"):
+        load(Options(), str(tmp_path / "mnist.tar.gz"))
+    assert time.process_time() - began < 0.5
+
+
+def test_fault_74_an_archive_of_countless_files_is_not_read_to_its_end(tmp_path: Path) -> None:
+    member = named("x").tobuf()
+    (tmp_path / "mnist.tar").write_bytes(member * 20_000)
+    with pytest.raises(TrainerError, match="holds more than 10,000 files"):
+        load(Options(), str(tmp_path / "mnist.tar"))
+
+
+def test_fault_30_a_file_that_cannot_be_read_is_named(tiny: dict[str, bytes], tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "mnist", tiny)
+    (folder / "t10k-images-idx3-ubyte.gz").unlink()
+    (folder / "t10k-images-idx3-ubyte.gz").symlink_to("/proc/self/mem")
+    with pytest.raises(TrainerError, match=r"Could not read t10k-images-idx3-ubyte.gz in .*: Input/output error\."):
+        load(Options(), str(folder))
+
+
 def test_mnist_dir_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no folder and no tar archive"):
         load(Options(), str(tmp_path / "nowhere"))
@@ -176,3 +239,24 @@ def test_the_real_mnist_is_what_the_table_says(mnist_dir: Path) -> None:
         content = (mnist_dir / known.name).read_bytes()
         assert len(content) == known.size
         assert hashlib.md5(content, usedforsecurity=False).hexdigest() == known.md5
+
+
+@pytest.mark.mnist
+def test_fault_73_a_damaged_file_of_the_cache_is_named_and_fetched_again_from_the_next_mirror_that_is_up(
+    mnist_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(mnist_dir, cache)
+    labels = cache / "train-labels-idx1-ubyte.gz"
+    labels.write_bytes(flipped(labels.read_bytes(), 9000, 1))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(mnist_dir))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as mirror:
+        threading.Thread(target=mirror.serve_forever, args=(0.02,), daemon=True).start()
+        mirrors = ("http://127.0.0.1:9/", f"http://127.0.0.1:{mirror.server_port}/")
+        read = load(Options(dataset="mnist", mirrors=mirrors, data_dir=str(cache)), None)
+        mirror.shutdown()
+    said = capsys.readouterr().out
+    assert f"{labels} is damaged (its size or checksum is wrong); fetching it again." in said
+    assert f"Mirror {mirrors[0]}{labels.name} did not answer" in said
+    assert (read.name, read.source) == ("mnist", mirrors[1])
+    assert labels.read_bytes() == (mnist_dir / labels.name).read_bytes()

@@ -9,10 +9,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from damage import damaged, records
 from tests.web_ui.conftest import images_zip, publish
+from webui.cards import Cards
 from webui.problems import NotReady
 from webui.samples import PATH, Gallery, Samples, unpack
 from webui.storage import Folder
@@ -93,11 +96,36 @@ def test_fault_74_a_member_that_unpacks_to_too_much_is_refused() -> None:
         unpack(rezip(images=bytes(20_000_000)))
 
 
-@given(st.integers(0, len(SMALL) - 1), st.integers(1, 255))
-def test_a_flipped_byte_gives_the_images_or_a_value_error(at: int, flip: int) -> None:
-    broken = SMALL[:at] + bytes([SMALL[at] ^ flip]) + SMALL[at + 1 :]
+def test_fault_74_a_member_packed_in_a_way_that_may_want_gigabytes_is_refused() -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("images.idx", b"x")
+    with pytest.raises(ValueError, match=r"images\.idx is packed in another way"):
+        unpack(packed.getvalue())
+
+
+@limits(max_examples=200, deadline=None)
+@given(damaged(SMALL))
+def test_fault_72_a_damaged_archive_gives_the_images_or_a_value_error(broken: bytes) -> None:
     with contextlib.suppress(ValueError):
         assert isinstance(unpack(broken), Samples)
+
+
+@limits(max_examples=150, deadline=None)
+@given(records({"dataset": "mnist", "stand_in": False}))
+def test_whatever_the_source_says_it_names_a_dataset_or_is_refused(source: bytes) -> None:
+    try:
+        assert isinstance(unpack(rezip(source=source)).title, str)
+    except ValueError as error:
+        assert "source.json" in str(error)
+
+
+@limits(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records({"tag": "9", "dataset": {"name": "digits", "stand_in": True}}))
+def test_whatever_a_card_holds_it_says_stand_in_or_nothing(tmp_path: Path, card: bytes) -> None:
+    (tmp_path / "9").mkdir(exist_ok=True)
+    (tmp_path / "9" / "model_card.json").write_bytes(card)
+    assert Cards(Folder(tmp_path)).trained_on_stand_in(9) in (True, False)
 
 
 def test_without_a_trained_model_the_gallery_says_train_first(tmp_path: Path) -> None:
