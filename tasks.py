@@ -38,14 +38,6 @@ def train(c: Context, tag: str = "", force: bool = False) -> None:
     up(c, "train", tag=tag or None, force=force)
 
 
-@task(help={"no-train": "Leave it at the search: make no version of what was best."})
-def tune(c: Context, no_train: bool = False) -> None:
-    """Search for better settings; the best make a version."""
-    from pipeline.running import up
-
-    up(c, "tune", no_train=no_train)
-
-
 @task
 def serve(c: Context) -> None:
     """Serve the newest version over gRPC and REST."""
@@ -69,6 +61,14 @@ def all(c: Context) -> None:
     from pipeline.stages import STAGES
 
     up(c, *STAGES)
+
+
+@task(help={"no-train": "Leave it at the search: make no version of what was best."})
+def tune(c: Context, no_train: bool = False) -> None:
+    """Search for better settings; the best make a version."""
+    from pipeline.running import up
+
+    up(c, "tune", no_train=no_train)
 
 
 @task(positional=["stage"], help={"stage": "Only this one: deploy, …, ui, tensorboard, notebook or tune."})
