@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,9 @@ SEPARATE = {"training", "katib"}
 INJECTION = "katib.kubeflow.org/metrics-collector-injection"
 """Label of the namespaces in which Katib puts a reader of figures beside each trial."""
 
+LABELLER = f"{MANAGED_BY}-katib"
+"""Our name where we give a namespace that label: a manager of its own, for a label makes no namespace ours."""
+
 WHOLE = "pipeline/installed-from"
 """Annotation of what an install is known by: written when all of it was applied, so that half of one is seen."""
 
@@ -56,9 +60,15 @@ def katib(settings: Settings) -> Steps:
     if (found or {}).get("metadata", {}).get("labels", {}).get(INJECTION) == "enabled":
         return
     yield kubectl(
-        settings, "label", "namespace", name, f"{INJECTION}=enabled", "--overwrite", retry=True, timeout=60,
-        doing=f"let Katib read the trials' figures in namespace {name}", namespace=None,
+        settings, "label", "namespace", name, f"{INJECTION}=enabled", "--overwrite", f"--field-manager={LABELLER}",
+        doing=f"let Katib read the trials' figures in namespace {name}", retry=True, timeout=60, namespace=None,
     )  # fmt: skip
+
+
+def injects_by_us(namespace: Manifest) -> bool:
+    """Whether a namespace, which `get` showed with its managers, bears Katib's label because we put it there."""
+    entries = namespace["metadata"].get("managedFields", [])
+    return any(one.get("manager") == LABELLER and f"f:{INJECTION}" in json.dumps(one) for one in entries)
 
 
 def installed(settings: Settings, part: Part, place: str) -> Steps:

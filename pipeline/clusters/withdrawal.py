@@ -44,6 +44,7 @@ def inside(settings: Settings, ours: Asking) -> Failures:
             for kind in INSIDE:
                 yield from swept(settings, kind, FOREGROUND, besides=kube.MARKER)
             operator_stays = yield from uninstalled(settings)
+            yield from unlabelled(settings)
         gone = yield from emptied(settings, settings.cluster.namespace, operator_stays)
         if marked and not gone:
             yield removal(
@@ -74,6 +75,17 @@ def uninstalled(settings: Settings) -> Asking:
     if not stays and settings.cluster.namespace != kube.KUBEFLOW:
         yield from emptied(settings, kube.KUBEFLOW, False)
     return stays
+
+
+def unlabelled(settings: Settings) -> Steps:
+    """Take Katib's label off a namespace that stays, where we put it there."""
+    name = settings.cluster.namespace
+    found = yield kube.get(settings, "namespace", name, show_managers=True)
+    if found and kubeflow.injects_by_us(found) and not is_ours(settings, found):
+        yield kubectl(
+            settings, "label", "namespace", name, f"{kubeflow.INJECTION}-", namespace=None, retry=True, timeout=60,
+            doing=f"take Katib's label off namespace {name}",
+        )  # fmt: skip
 
 
 def removed(settings: Settings, part: kubeflow.Part, place: str) -> Asking:

@@ -24,6 +24,7 @@ ODD = (
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<uid>"),
     (r"\b\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>"),
     (r"\b1[78]\d{8}\b", "<tag>"),
+    (r"\b(tune|preflight)-[0-9a-f]{10}\b", r"\1-<experiment>"),
 )
 """What differs from run to run or from machine to machine, and what stands for it in the files."""
 

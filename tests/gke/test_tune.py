@@ -177,6 +177,22 @@ def test_somebody_elses_katib_is_used_and_left_alone(tmp_path: Path, version: Pa
         assert theirs <= guest.theirs().keys()
 
 
+def test_a_namespace_of_somebody_elses_bears_katibs_label_only_while_we_are_there(
+    tmp_path: Path, version: Path
+) -> None:
+    with visiting(tmp_path, version, *WITH, "cluster.namespace=mnist") as guest:
+        guest.cluster.add("namespaces", {"metadata": {"name": "mnist", "labels": {"theirs": "yes"}}})
+
+        def labels() -> dict[str, str]:
+            (namespace,) = [one for one in guest.cluster.of("namespaces") if one["metadata"]["name"] == "mnist"]
+            return {key: text for key, text in namespace["metadata"]["labels"].items() if "kubernetes.io" not in key}
+
+        assert guest.run("deploy", "deploy").code == 0, guest["deploy"].said
+        assert labels() == {"theirs": "yes", "katib.kubeflow.org/metrics-collector-injection": "enabled"}
+        assert guest.run("clean", "clean", "--yes").code == 0, guest["clean"].said
+        assert labels() == {"theirs": "yes"}
+
+
 RESOURCES = {
     "CustomResourceDefinition": "customresourcedefinitions.apiextensions.k8s.io", "ServiceAccount": "serviceaccounts",
     "Deployment": "deployments.apps",

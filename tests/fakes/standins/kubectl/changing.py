@@ -88,6 +88,7 @@ def annotate(session: Session, options: Options) -> int:
 
 def marked(session: Session, options: Options, field: str, verb: str) -> int:
     """Set (`key=value`) or take away (`key-`) labels or annotations."""
+    manager = options.one("field-manager", f"kubectl-{field.removesuffix('s').replace('annotation', 'annotate')}")
     pairs = [word for word in options.words if "=" in word or word.endswith("-")]
     options.words = [word for word in options.words if word not in pairs]
     wanted = {key.removesuffix("-") if not equals else key: value if equals else None
@@ -101,7 +102,7 @@ def marked(session: Session, options: Options, field: str, verb: str) -> int:
             print(f"{kind.shown(name)} not {verb}")
             continue
         path = session.path(kind, found["metadata"].get("namespace", ""), name)
-        session.ask("PATCH", f"{path}?fieldManager=kubectl-{verb}", {"metadata": {field: wanted}}, content=MERGE)
+        session.ask("PATCH", f"{path}?fieldManager={manager}", {"metadata": {field: wanted}}, content=MERGE)
         print(f"{kind.shown(name)} {verb}")
     return 0
 
