@@ -211,6 +211,22 @@ def clean(c: Context, keep_models: bool = False, yes: bool = False, yes_i_mean: 
 
 
 @task(
+    positional=["what"],
+    help={
+        "what": "Which one: train.",
+        "rounds": "How often each takes its turn.",
+        "quick": "A few steps each, to see that it works; writes no page.",
+        "scaling": "How time grows with steps and batch, instead of peers.",
+    },
+)
+def bench(c: Context, what: str = "", rounds: int = 3, quick: bool = False, scaling: bool = False) -> None:
+    """Measure against published recipes, for docs/benchmarks.md."""
+    from pipeline.bench import run
+
+    run(c, what, rounds, quick, scaling)
+
+
+@task(
     help={
         "only": "A pytest expression: only tests that match it.",
         "fast": "Leave out tests that train or browse.",
