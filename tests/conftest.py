@@ -18,7 +18,7 @@ from pipeline.clusters.supervisor import Supervisor
 from pipeline.processes import end, marked
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui", "notebooks",
+PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui", "notebooks", "bench",
          "requirements.txt", "requirements-dev.txt", "constraints.txt")  # fmt: skip
 
 SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
@@ -132,6 +132,15 @@ def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
     yield get
     for one in made.values():
         one.end()
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The real MNIST, if the machine has it."""
+    place = os.environ.get("MNIST_DIR")
+    if not place:
+        pytest.skip("MNIST_DIR is not set: the real MNIST is not on this machine")
+    return Path(place)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

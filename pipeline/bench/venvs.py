@@ -38,8 +38,9 @@ def python_of(name: str, requirements: Sequence[str], folder: Path, show: Callab
 
 def install(venv: Path, requirements: Sequence[str], folder: Path) -> None:
     constraints = str(ROOT / "constraints.txt")
-    pip = (str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    for argv in ((sys.executable, "-m", "venv", str(venv)), (*pip, "-c", constraints, *requirements)):
+    make = (sys.executable, "-m", "venv", "--without-pip", str(venv))  # our own pip serves it too
+    pip = (sys.executable, "-m", "pip", "--python", str(venv), "--disable-pip-version-check", "install", "--quiet")
+    for argv in (make, (*pip, "-c", constraints, *requirements)):
         chosen = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}  # where it looks
         finished = run(argv, environment(folder, chosen), ROOT, LIMIT)
         if finished.timed_out or finished.code:

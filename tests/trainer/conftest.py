@@ -103,12 +103,3 @@ def dataset() -> Dataset:
     images = np.zeros((200, 28, 28), np.uint8)
     images[np.arange(200), 4:24, 2 * labels + 4] = 255
     return Dataset("strokes", False, "a test", Split(images[:150], labels[:150]), Split(images[150:], labels[150:]))
-
-
-@pytest.fixture(scope="session")
-def mnist_dir() -> Path:
-    """The real MNIST, if the machine has it."""
-    place = os.environ.get("MNIST_DIR")
-    if not place:
-        pytest.skip("MNIST_DIR is not set: the real MNIST is not on this machine")
-    return Path(place)
