@@ -87,7 +87,7 @@ class Data(Section):
 
 
 class Training(Section):
-    model: Literal["cnn", "linear", "fast"]
+    model: Literal["cnn", "linear", "fast", "accurate"]
     steps: Annotated[int, Field(ge=1, le=10_000_000)]
     batch_size: Annotated[int, Field(ge=1, le=60_000)]
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -88,7 +88,7 @@ class Options:
     data_dir: str = _flag("/tmp/data/", _path, "where downloaded files are kept")  # noqa: S108  # the tutorial's
     model_dir: str | None = _flag(None, _path, "checkpoints; the same folder resumes (default: temporary)")
     export_dir: str = _flag("mnist/", _path, "base folder of the exported versions")
-    model_type: str = _flag("cnn", _choice("cnn", "linear", "fast"), "CNN, LINEAR or FAST")
+    model_type: str = _flag("cnn", _choice("cnn", "linear", "fast", "accurate"), "CNN, LINEAR, FAST or ACCURATE")
     train_steps: int = _flag(200, _whole(1), "steps in all; a resumed run does what is left")
     batch_size: int = _flag(100, _whole(1, 60_000), "images a step")
     learning_rate: float = _flag(0.01, _rate, "the step size; with one-cycle its peak")

@@ -16,7 +16,9 @@ from trainer.train import Trainer
 from .conftest import Dataset
 
 
-@pytest.mark.parametrize(("name", "count"), [("cnn", 3_274_634), ("linear", 7_850), ("fast", 106_122)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("cnn", 3_274_634), ("linear", 7_850), ("fast", 106_122), ("accurate", 83_370)]
+)
 def test_each_model_has_its_parameters(name: str, count: int) -> None:
     network = model.build(name)
     assert network.count_params() == count
