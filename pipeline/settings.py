@@ -108,17 +108,6 @@ class Training(Section):
     memory: Memory
     tuned_by: Label | None
 
-
-class Tuning(Section):
-    algorithm: Literal["random", "halving"]
-    trials: Annotated[int, Field(ge=1, le=1000)]
-    parallel: Annotated[int, Field(ge=1, le=32)]
-    steps: Annotated[int, Field(ge=1, le=10_000_000)]
-    metric: Literal["validation_accuracy", "validation_loss"]
-    validation_share: Annotated[float, Field(gt=0, lt=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
-    parameters: Annotated[tuple[spaces.Space, ...], PlainValidator(partial(spaces.read, model=Training))]
-
     @property
     def replicas(self) -> dict[str, int]:
         """How many there are of each replica type of the TFJob, but for those that it does not have."""
@@ -131,6 +120,17 @@ class Tuning(Section):
         """The replicas that get GPUs: those that learn. With parameter servers the chief only deals out the work."""
         learning = ("Worker",) if self.parameter_servers else ("Chief", "Worker")
         return {kind: count for kind, count in self.replicas.items() if kind in learning and self.gpus}
+
+
+class Tuning(Section):
+    algorithm: Literal["random", "halving"]
+    trials: Annotated[int, Field(ge=1, le=1000)]
+    parallel: Annotated[int, Field(ge=1, le=32)]
+    steps: Annotated[int, Field(ge=1, le=10_000_000)]
+    metric: Literal["validation_accuracy", "validation_loss"]
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    parameters: Annotated[tuple[spaces.Space, ...], PlainValidator(partial(spaces.read, model=Training))]
 
 
 class Serving(Section):
