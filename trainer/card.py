@@ -21,13 +21,14 @@ from trainer.options import Options
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run knows when it has evaluated; `data` is from `describe`."""
+    """What a run knows when it has evaluated; `data` is from `describe`, `members` counts who trained by role."""
 
     options: Options
     data: dict[str, Any]
     precision: str
     resumed_from: int
     metrics: Metrics
+    members: dict[str, int]
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def make_card(facts: Facts, tag: int, parent: int | None, durations: dict[str, f
         "model": options.model_type,
         "parameters": PARAMETERS[options.model_type],
         "dataset": facts.data,
-        "settings": asdict(options) | {"precision_used": facts.precision},
+        "settings": asdict(options) | {"precision_used": facts.precision, "members": facts.members},
         "seed": options.seed,
         "steps": options.train_steps,
         "resumed_from": facts.resumed_from,

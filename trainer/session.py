@@ -53,7 +53,8 @@ class Session:
         count = self._trainer.network.count_params()
         say(f"Model: {options.model_type}, {count} parameters, trained in {self._trainer.precision}{_by(alone)}")
         if self._trainer.step:
-            say(f"Resuming after step {self._trainer.step} of {options.train_steps} from {folder}")
+            source = folder or "the chief's checkpoint"
+            say(f"Resuming after step {self._trainer.step} of {options.train_steps} from {source}")
 
     def train(self, signals: Signals) -> None:
         """Do the steps that are left, with a checkpoint every so often; raises Interrupted after a signal."""
@@ -106,7 +107,7 @@ class Session:
             metrics, answers = evaluate(servable.classify, self._dataset.test)
         self._tell(metrics)
         used, data = self._trainer.precision, describe(self._dataset)
-        facts = Facts(self._options, data, used, self._resumed_from, metrics)
+        facts = Facts(self._options, data, used, self._resumed_from, metrics, self._member.counts())
         version = Version(servable.save, self._dataset, facts, self._clock)
         publish = export.publish if self._options.version_tag else export.publish_next
         say(f"Exported to {publish(self._options.export_dir, tag, version.fill)}")
@@ -124,6 +125,8 @@ class Session:
         checkpoint.save(self._folder, state, self._options.keep_checkpoints)
 
     def _how_to_go_on(self) -> str:
+        if not self._member.leads:
+            return f"the chief has saved a checkpoint after step {self._trainer.step} of {self._options.train_steps}."
         command = "the same command" if self._options.model_dir else f"--tf-model-dir {self._folder}"
         step, total = self._trainer.step, self._options.train_steps
         return f"saved a checkpoint after step {step} of {total} in {self._folder}; {command} goes on."
