@@ -55,12 +55,15 @@ def nodes(settings: Settings) -> list[Item]:
     items = [(f"{count} x {kind}{spot}", times(machine(kind, cluster.spot), count)), disks(settings, count)]
     if not settings.training.gpus:
         return items
-    node = machine(cluster.gpu_machine_type, cluster.spot)
-    gpu = times(prices()["gpu_hour"].get(cluster.gpu_type), settings.training.gpus * discount(cluster.spot))
+    replicas = settings.training.gpu_replicas
+    node = times(machine(cluster.gpu_machine_type, cluster.spot), replicas)
+    gpus = settings.training.gpus * replicas
+    gpu = times(prices()["gpu_hour"].get(cluster.gpu_type), gpus * discount(cluster.spot))
+    machines = f"{replicas} x " if replicas > 1 else ""
     return [
         *items,
-        (f"{WHILE}{cluster.gpu_machine_type}{spot}", node),
-        (f"{WHILE}{settings.training.gpus} x {cluster.gpu_type}{spot}", gpu),
+        (f"{WHILE}{machines}{cluster.gpu_machine_type}{spot}", node),
+        (f"{WHILE}{gpus} x {cluster.gpu_type}{spot}", gpu),
     ]
 
 
@@ -88,13 +91,15 @@ def pods(settings: Settings) -> list[Item]:
     """What Autopilot bills: the requests of the pods that run, and of the job while it trains."""
     serving, page, training = settings.serving, settings.web_ui, settings.training
     spot = " on Spot" if settings.cluster.spot else ""
-    gpu = settings.training.gpus
+    gpu = (training.gpus or 0) * training.gpu_replicas
+    count = sum(training.replicas.values())
+    its = "its pod" if count == 1 else f"its {count} pods"
     items = [
         (f"{serving.replicas} x serving pod{spot}", serving.replicas * pod(serving.cpu, serving.memory, spot)),
         (f"{page.replicas} x page pod{spot}", page.replicas * pod(page.cpu, page.memory, spot)),
-        (f"{WHILE}its pod{spot}", pod(training.cpu, training.memory, spot)),
+        (f"{WHILE}{its}{spot}", count * pod(training.cpu, training.memory, spot)),
     ]
-    extra = times(prices()["gpu_hour"].get(settings.cluster.gpu_type), (gpu or 0) * discount(bool(spot)))
+    extra = times(prices()["gpu_hour"].get(settings.cluster.gpu_type), gpu * discount(bool(spot)))
     return items + ([(f"{WHILE}{gpu} x {settings.cluster.gpu_type}{spot}", extra)] if gpu else [])
 
 

@@ -28,8 +28,14 @@ def placed(template: Template, settings: Settings, component: str) -> None:
         mount_key(template["spec"])
     if settings.cluster.kind == "gke" and settings.cluster.autopilot and settings.cluster.spot:
         ask_for_spot(template["spec"])
-    if component == "train" and settings.training.gpus:
+    if component == "train" and settings.training.gpus and learns(template, settings):
         ask_for_gpus(template["spec"], settings, settings.training.gpus)
+
+
+def learns(template: Template, settings: Settings) -> bool:
+    """Whether a replica of the training takes steps: parameter servers, evaluators and some chiefs do not."""
+    role = template["metadata"]["labels"]["app.kubernetes.io/component"]
+    return role in {kind.lower() for kind in settings.training.with_gpus}
 
 
 def mount_key(pod: Template) -> None:

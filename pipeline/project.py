@@ -148,7 +148,7 @@ def judged(settings: Settings, quotas: Mapping[str, Mapping[str, float]], there:
 
 def needs(settings: Settings) -> dict[str, tuple[float, float]]:
     """By quota: what the cluster takes at its start, and what it may grow to."""
-    cluster, gpus = settings.cluster, settings.training.gpus or 0
+    cluster, gpus = settings.cluster, (settings.training.gpus or 0) * settings.training.gpu_replicas
     graphics = {gpu_quota(settings): (float(gpus), float(gpus))} if gpus else {}
     if cluster.autopilot:
         return graphics

@@ -121,6 +121,11 @@ class Training(Section):
         learning = ("Worker",) if self.parameter_servers else ("Chief", "Worker")
         return {kind: count for kind, count in self.replicas.items() if kind in learning and self.gpus}
 
+    @property
+    def gpu_replicas(self) -> int:
+        """How many replicas get GPUs; each wants a machine of its own with them."""
+        return sum(self.with_gpus.values())
+
 
 class Tuning(Section):
     algorithm: Literal["random", "halving"]

@@ -101,7 +101,7 @@ def newest(settings: Settings) -> Version | None:
 
 def inputs(settings: Settings) -> dict[str, str]:
     """All that a version follows from, by name: equal inputs make an equal version."""
-    shaping = {f"training.{name}": str(getattr(settings.training, name)) for name in SHAPING}
+    shaping = {f"training.{name}": str(getattr(settings.training, name)) for name in (*SHAPING, *LAYOUT)}
     given = {"trainer code": images.tag(settings, "train"), "data.dataset": settings.data.dataset, **shaping}
     place = os.environ.get("MNIST_DIR")
     if place and settings.cluster.kind == "local" and settings.data.dataset != "digits":
@@ -130,6 +130,11 @@ def changes(before: dict[str, str], after: dict[str, str], unnamed: bool = True)
     return ", ".join(f"{name} {before.get(name, 'none')} → {after.get(name, 'none')}" for name in names)
 
 
+def without_layout(made_from: dict[str, str]) -> dict[str, str]:
+    """The inputs that an unfinished run must keep; its checkpoints are the same whoever trains."""
+    return {name: value for name, value in made_from.items() if name.removeprefix("training.") not in LAYOUT}
+
+
 def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
     """The inputs that a run was started from; None where no record of it can be read."""
     try:
@@ -139,8 +144,8 @@ def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
 
 
 def record(settings: Settings, run: Run) -> None:
-    """Write down what a new run starts from, beside its checkpoints; a folder is made where `deploy` did not."""
-    if run.state != "new":
+    """Write down what a run starts from, or goes on with, beside its checkpoints; makes a folder without `deploy`."""
+    if run.state == "done":
         return
     if settings.storage.kind == "folder":  # a bucket made here would be one that no workload may enter
         storage.of(settings).create()
@@ -173,7 +178,8 @@ def unfinished(settings: Settings, wanted: dict[str, str], after: int) -> str | 
     exported = storage.of(settings).folders("export")
     for tag in reversed(tags(settings)):
         before = recorded(settings, tag)
-        if int(tag) > after and tag not in exported and before == wanted:
+        same = before is not None and without_layout(before) == without_layout(wanted)
+        if int(tag) > after and tag not in exported and same:
             return tag
     return None
 
@@ -183,7 +189,8 @@ def named(settings: Settings, tag: str, wanted: dict[str, str], whole: list[str]
     if not tag.isdigit() or len(tag) > 12 or tag.startswith("0"):
         raise PipelineError(f"--tag={tag}: a tag is a Unix time such as {int(time.time())}")
     before = recorded(settings, tag)
-    difference = changes(before, wanted, unnamed=tag in whole) if before is not None else ""
+    kept = (lambda made_from: made_from) if tag in whole else without_layout
+    difference = changes(kept(before), kept(wanted), unnamed=tag in whole) if before is not None else ""
     if difference:
         raise PipelineError(
             f"--tag={tag}: that run was begun with other inputs ({difference}): set them back, or leave "
