@@ -23,7 +23,10 @@ from trainer.signals import Interrupted, Signals
 from trainer.train import Trainer
 
 PIECE = 16
-"""Steps that a worker takes for one request: enough that asking costs little, few enough to spread evenly."""
+"""Steps that a worker takes for one request at most: enough that asking costs little, few enough to spread evenly."""
+
+ROUND = 2
+"""Pieces that each worker has in one round; at its end all wait for the slowest."""
 
 LINGER = 20.0
 """Seconds that a server stays after SIGTERM, so that the chief can still read the weights; Spot nodes give 25."""
@@ -52,6 +55,7 @@ class Dealt(Trainer):
     """A Trainer that has its steps taken by the workers of a ParameterServerStrategy."""
 
     strategy: tf.distribute.ParameterServerStrategy = None
+    workers: int = 1
 
     def _build(self) -> None:
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(self.strategy)
@@ -67,12 +71,16 @@ class Dealt(Trainer):
         self._stopped = stopped
         super().run(until, stopped)
 
+    def _fitting(self, count: int, seconds: float) -> int:
+        return max(self.workers * ROUND, super()._fitting(count, seconds))
+
     def _take(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         order = self._order(count)
         images, labels = self.train.images[order], self.train.labels[order].astype(np.int32)
+        size = min(PIECE, -(-count // (self.workers * ROUND)))
         dealt = [
-            self._coordinator.schedule(self._piece, (images[at : at + PIECE], labels[at : at + PIECE], self.step + at))
-            for at in range(0, count, PIECE)
+            self._coordinator.schedule(self._piece, (images[at : at + size], labels[at : at + size], self.step + at))
+            for at in range(0, count, size)
         ]
         self._wait()
         losses, accuracies = zip(*(one.fetch() for one in dealt), strict=True)

@@ -44,7 +44,7 @@ def make(
     if member.layout == "servers":
         with sifted_stderr():
             strategy = tf.distribute.ParameterServerStrategy(resolver(member, len(gpus)))
-        return Dealt(options, train, precision, write, strategy=strategy)
+        return Dealt(options, train, precision, write, strategy=strategy, workers=len(member.cluster["worker"]))
     if member.layout == "synchronous":
         with sifted_stderr(), keeping_signals():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver(member, len(gpus)))
