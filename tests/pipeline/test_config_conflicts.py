@@ -45,6 +45,18 @@ REFUSED = {
         "makes the page mnist-staging-one.endpoints.a23456789-123456789-123456789a.cloud.goog, 69 characters; "
         "a certificate is for 63 at most",
     ),
+    "training.parameter_servers=1": (
+        "training.parameter_servers", "the chief only deals out the work; write training.workers from 1 too"
+    ),
+    "training.workers=1 training.parameter_servers=1 training.global_batch=scale": (
+        "training.global_batch", "with parameter servers each worker has whole batches of its own; write keep"
+    ),
+    "training.workers=1 training.parameter_servers=1 training.gpus=2": (
+        "training.gpus", "with parameter servers a worker uses one GPU; write 1, and more training.workers"
+    ),
+    "training.workers=2 training.gpus=2 training.batch_size=5": (
+        "training.batch_size", "5 images cannot be shared among 6 that learn in step"
+    ),
     "notebook.bind=0.0.0.0": (
         "notebook.bind", '"0.0.0.0" lets the whole cluster into a notebook without a password; write 127.0.0.1'
     ),
@@ -63,6 +75,9 @@ ACCEPTED = (
     "host=ann@build.example.org",
     "training.gpus=1 cluster.autopilot=true",
     "identity=key-secret",
+    "training.workers=2 training.gpus=2 training.batch_size=6",
+    "training.workers=2 training.batch_size=1 training.global_batch=scale",
+    "training.workers=2 training.parameter_servers=1 training.batch_size=1 training.gpus=1 training.evaluator=true",
 )
 
 

@@ -69,6 +69,19 @@ def test_gpus_are_paid_for_while_training_and_not_in_the_sum() -> None:
     assert costs.lines(settings("training.gpus=2"))[-2] == costs.lines(settings())[-2]
 
 
+def test_each_member_that_learns_has_its_own_machine_with_gpus() -> None:
+    found = priced("training.gpus=2", "training.workers=1", "training.evaluator=true")
+    assert found["while training: 4 x nvidia-tesla-t4"] == pytest.approx(1.40)
+    assert found["while training: 2 x n1-standard-4"] == pytest.approx(0.38)
+
+
+def test_on_autopilot_every_member_of_a_training_is_paid_for() -> None:
+    one, four = (
+        priced("cluster.autopilot=true", *more) for more in ((), ("training.workers=2", "training.evaluator=true"))
+    )
+    assert four["while training: its 4 pods"] == pytest.approx(4 * (one["while training: its pod"] or 0))
+
+
 def test_an_unknown_gpu_has_no_price() -> None:
     changes = ("training.gpus=1", "cluster.gpu_type=nvidia-h100-80gb")
     assert priced(*changes)["while training: 1 x nvidia-h100-80gb"] is None

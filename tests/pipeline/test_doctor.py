@@ -381,6 +381,7 @@ def test_a_question_that_goes_wrong_is_a_row_with_its_repair(
         (("cluster.machine_type=e2-small", "cluster.nodes=5", "cluster.max_nodes=5"), "missing",
          "4 of 4 IN_USE_ADDRESSES free, 5 wanted"),
         (("training.gpus=1",), "missing", "0 of 0 NVIDIA_T4_GPUS free, 1 wanted"),
+        (("training.gpus=2", "training.workers=1"), "missing", "0 of 0 NVIDIA_T4_GPUS free, 4 wanted"),
         (("cluster.machine_type=n2-standard-16", "cluster.max_nodes=2"), "ok", "SSD_TOTAL_GB"),
         (("cluster.autopilot=true", "training.gpus=1"), "missing", "0 of 0 NVIDIA_T4_GPUS free, 1 wanted"),
     ],

@@ -33,6 +33,8 @@ VARIANTS = {
     "Spot": ("cluster.spot=true",),
     "Autopilot on Spot": ("cluster.autopilot=true", "cluster.spot=true"),
     "GPUs": ("training.gpus=2",),
+    "workers": ("training.workers=2", "training.gpus=1"),
+    "parameter servers": ("training.workers=2", "training.parameter_servers=2", "training.evaluator=true"),
     "a key": ("identity=key-secret",),
     "IAP": IAP,
     "a load balancer": ("web_ui.service_type=LoadBalancer", "web_ui.source_ranges=[203.0.113.0/24]"),
@@ -86,6 +88,30 @@ def test_every_way_to_run_it_gives_valid_manifests_and_restricted_pods(variant: 
         assert document["metadata"]["namespace"] == settings.cluster.namespace
         for template in manifests.pod_templates(document):
             check_restricted(template)
+
+
+def test_every_member_of_a_training_is_the_same_but_for_its_role() -> None:
+    (job,) = rendered("staging", "train", *VARIANTS["parameter servers"])
+    replicas = job["spec"]["tfReplicaSpecs"]
+    assert {kind: one["replicas"] for kind, one in replicas.items()} == {
+        "Chief": 1,
+        "Worker": 2,
+        "PS": 2,
+        "Evaluator": 1,
+    }
+    for kind, one in replicas.items():
+        assert one["restartPolicy"] == "ExitCode"
+        labels = one["template"]["metadata"]["labels"]
+        assert labels.pop("app.kubernetes.io/component") == kind.lower()
+        (container,) = one["template"]["spec"]["containers"]
+        assert container["ports"] == [{"name": "tfjob-port", "containerPort": 2222}]
+    templates = [one["template"] for one in replicas.values()]
+    assert all(template == templates[0] for template in templates)
+
+
+def test_a_training_by_one_process_has_a_chief_and_nobody_else() -> None:
+    (job,) = rendered("staging", "train")
+    assert list(job["spec"]["tfReplicaSpecs"]) == ["Chief"]
 
 
 @pytest.mark.parametrize(("environment", "component"), EVERY)

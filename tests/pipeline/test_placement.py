@@ -91,6 +91,19 @@ def test_gpus_are_limits_a_place_and_seen_by_tensorflow() -> None:
     assert variables == env("train") | drivers
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (("training.workers=2", "training.evaluator=true"), {"Chief", "Worker"}),
+        (("training.workers=2", "training.parameter_servers=1", "training.evaluator=true"), {"Worker"}),
+    ],
+)
+def test_gpus_go_to_the_members_that_learn(changes: tuple[str, ...], expected: set[str]) -> None:
+    (job,) = manifests.render(load("staging", ("training.gpus=1", *changes)).settings, "train", TAG)
+    replicas = job["spec"]["tfReplicaSpecs"]
+    assert {kind for kind, one in replicas.items() if "nvidia" in str(one)} == expected
+
+
 def test_on_an_existing_cluster_gpus_have_no_place_that_only_gke_knows() -> None:
     spec = pod("train", *EXISTING, "training.gpus=1")
     assert spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1

@@ -78,7 +78,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_makes_no_sense_is_refused_in_one_sentence(text: str) -> None:
-    with pytest.raises(UsageError, match="^TF_CONFIG") as caught:
+    with pytest.raises(UsageError, match=r"^TF_CONFIG") as caught:
         read(text)
     assert caught.match(REFUSED[text])
     assert "\n" not in str(caught.value)
@@ -99,7 +99,9 @@ addresses = st.lists(st.sampled_from(["a:1", "b:2", "c:3", "d", "e:0"]) | json_v
 likely = st.fixed_dictionaries(
     {},
     optional={
-        "cluster": st.dictionaries(st.sampled_from(["chief", "worker", "ps", "evaluator", "x"]), addresses | json_values),
+        "cluster": st.dictionaries(
+            st.sampled_from(["chief", "worker", "ps", "evaluator", "x"]), addresses | json_values
+        ),
         "task": st.fixed_dictionaries(
             {}, optional={"type": st.sampled_from(["chief", "worker", "ps"]) | json_values, "index": json_values}
         )

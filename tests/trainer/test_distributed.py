@@ -1,4 +1,4 @@
-"""Several real processes on loopback, started as the training operator would: they learn as one does, and outlive kills."""
+"""Real processes on loopback, as the training operator would start them: they learn as one and outlive kills."""
 
 from __future__ import annotations
 

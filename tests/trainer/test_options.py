@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.errors import UsageError
-from trainer.options import Options, flag_of, parse, refuse_several_tasks
+from trainer.options import Options, flag_of, parse
 
 from .conftest import ROOT, TrainerProcess
 
@@ -49,6 +49,7 @@ def test_models_are_named_in_any_case(spelling: str) -> None:
         "--tf-learning-rate=nan", "--tf-learning-rate=0", "--tf-learning-rate=inf", "--tf-model-type=RNN",
         "--tf-dataset=cifar", "--tf-augment-pixels=15", "--tf-version-tag=0", "--tf-version-tag=v2",
         "--tf-mirrors=ftp://example.org/", "--tf-mirrors=", "--tf-export-dir=", "--tf-model-typ=cnn",
+        "--tf-global-batch=double",
     ],
 )  # fmt: skip
 def test_a_wrong_flag_is_refused_by_name_in_one_sentence(flag: str) -> None:
@@ -88,20 +89,3 @@ def test_a_mistake_in_the_flags_exits_2_with_one_line(trainer: TrainerProcess) -
     said = trainer.run("--tf-train-steps=many", code=2)
     assert said == "--tf-train-steps: 'many' is not a whole number from 1 to 2147483647.\n"
     assert not trainer.bucket.exists()
-
-
-def test_a_lone_chief_is_no_cluster() -> None:
-    for config in ("", "{}", '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}'):
-        refuse_several_tasks(config)
-
-
-@pytest.mark.parametrize("config", ["{", "[]", "7", '{"cluster": 3}', '{"cluster": {"chief": 1}}'])
-def test_a_tf_config_that_is_none_is_refused(config: str) -> None:
-    with pytest.raises(UsageError, match="TF_CONFIG is not JSON of the form"):
-        refuse_several_tasks(config)
-
-
-def test_more_than_one_task_exits_2(trainer: TrainerProcess) -> None:
-    said = trainer.run(code=2, TF_CONFIG='{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
-    assert said.startswith("TF_CONFIG names 3 tasks; this trainer runs as one chief")
-    assert said.count("\n") == 1

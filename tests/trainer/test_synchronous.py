@@ -121,9 +121,9 @@ def test_a_batch_too_small_to_share_is_refused() -> None:
 def test_a_lost_member_is_a_sentence_and_a_code_that_is_retried() -> None:
     import tensorflow as tf
 
-    with pytest.raises(strategy.LostMember, match=r"^Another member .* \(UnavailableError\); started again") as caught:
-        with strategy.losses_said():
-            raise tf.errors.UnavailableError(None, None, "Socket closed")
+    lost = pytest.raises(strategy.LostMember, match=r"^Another member .* \(UnavailableError\); started again")
+    with lost as caught, strategy.losses_said():
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
     assert caught.value.code == 138
 
 
