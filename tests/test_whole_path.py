@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -90,6 +91,29 @@ def test_the_stand_in_is_said_loudly_in_log_card_list_and_page(there: Checkout) 
     assert "STAND-IN DATA" in there.invoke("models")
     assert json.loads(there.invoke("models", "--json"))[0]["dataset"]["stand_in"] is True
     assert "stand-in" in fetch(f"http://127.0.0.1:{there.ui}/").lower()
+
+
+def log_of(checkout: Checkout) -> Path:
+    return checkout.build / "logs" / f"train-{version_of(checkout)}-chief-0.log"
+
+
+def test_the_trainings_log_is_json_and_is_shown_as_people_read_it(there: Checkout) -> None:
+    entries = [json.loads(line) for line in log_of(there).read_text().splitlines()]
+    assert all(entry.keys() >= {"time", "severity", "message"} for entry in entries)
+    said = [line for entry in entries for line in entry["message"].splitlines()]
+    assert there.invoke("logs", "train", "--lines=100").splitlines() == said
+    assert "".join(f"      {line}\n" for line in said) in there.said  # type: ignore[attr-defined]
+
+
+def test_the_trainings_log_is_followed_until_ctrl_c(there: Checkout) -> None:
+    with there.start("logs", "train", "--follow", "--lines=1") as watcher:
+        assert watcher.stdout
+        assert watcher.stdout.readline().startswith("Done in ")
+        with log_of(there).open("a") as log:  # as a trainer that is started again
+            log.write('{"severity": "INFO", "message": "Resuming after step 5"}\n')
+        assert watcher.stdout.readline() == "Resuming after step 5\n"
+        watcher.send_signal(signal.SIGINT)
+        assert (watcher.wait(timeout=20), watcher.stdout.read()) == (0, "")
 
 
 def test_a_second_all_finds_everything_unchanged_in_under_5_seconds(there: Checkout) -> None:
@@ -200,7 +224,7 @@ def test_tensorboard_shows_the_pictures_of_the_newest_run(tag: str, there: Check
     with urllib.request.urlopen(f"{board}/individualImage?{shown['query']}", timeout=10) as reply:
         picture = Image.open(io.BytesIO(reply.read()))
     assert picture.format == "PNG"
-    assert picture.size == (shown["width"], shown["height"])
+    assert (shown["step"], picture.width) == (150, {"confusion_matrix": 504, "mistakes": 768}[tag])
     assert len(picture.convert("L").getcolors() or []) > 2  # something stands on it
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import json
 import signal
 import subprocess
 import threading
@@ -32,6 +33,17 @@ GATEWAY = {
     "metadata": {"name": "gateway-0", "namespace": "istio-system", "labels": {"app": "gateway"}},
     "spec": {"containers": [{"name": "proxy", "image": "istio/proxyv2:1.26"}]},
 }
+
+LABELS = {
+    "app.kubernetes.io/name": "train", "app.kubernetes.io/part-of": "mnist-staging",
+    "app.kubernetes.io/managed-by": "kubeflow-mnist-pipeline", "pipeline/environment": "staging",
+}  # fmt: skip
+CHIEF = {
+    "metadata": {"name": "train-7-chief-0", "namespace": "kubeflow", "labels": LABELS},
+    "spec": {"containers": [{"name": "tensorflow", "image": "train:1"}]},
+    "status": {"phase": "Running", "containerStatuses": [{"name": "tensorflow", "state": {"running": {}}}]},
+}
+"""A training that runs for as long as a test looks."""
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -266,3 +278,28 @@ def test_dashboard_leads_to_kubeflows_own_page_and_not_to_its_health_check(there
     cluster.backends["istio-system", "istio-ingressgateway", 80] = page
     with opened(there, "dashboard", BROWSER="true") as child:
         assert read(address(child)) == PAGE
+
+
+def test_tensorboard_starts_on_the_cluster_and_a_port_forward_leads_to_it(there: Cloud, page: int) -> None:
+    there.invoke("tensorboard")
+    there.world.cluster("mnist-staging").backends["kubeflow", "tensorboard", 80] = page
+    with opened(there, "open", "tensorboard", "--no-browser") as child:
+        assert read(address(child)) == PAGE
+
+
+def entry(message: str) -> str:
+    """A line of a training's log as it stands in its pod."""
+    return json.dumps({"time": "2026-11-25T08:00:00.000Z", "severity": "INFO", "message": message}) + "\n"
+
+
+def test_the_log_of_a_training_is_followed_until_ctrl_c(there: Cloud) -> None:
+    cluster = there.world.cluster("mnist-staging")
+    cluster.add("pods", CHIEF)
+    cluster.log("train-7-chief-0", entry("step = 1/9"))
+    with opened(there, "logs", "train", "--follow") as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "step = 1/9\n"
+        cluster.log("train-7-chief-0", entry("step = 1/9") + entry("step = 2/9"))
+        assert child.stdout.readline() == "step = 2/9\n"
+        assert ended(child, signal.SIGINT) == (0, "")
+    assert left(there) == []
