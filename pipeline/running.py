@@ -121,6 +121,7 @@ NEXT = {
     "serve": ("ui", "predict"),
     "tune": ("serve", "models", "config tuning"),
     "tensorboard": ("open tensorboard", "logs tensorboard"),
+    "notebook": ("logs notebook", "status", "clean"),
     "ui": ("open", "predict", "models", "status", "logs serving", "clean"),
 }
 """What people type after each stage."""

@@ -29,7 +29,7 @@ from pipeline.config import KNOWN, load
 from pipeline.program import PipelineProgram
 from trainer import options
 
-EXAMPLES = ("adding-a-stage", "adding-an-environment", "adding-a-model", "testing")
+EXAMPLES = ("adding-a-stage", "adding-an-environment", "adding-a-model", "adding-a-data-set", "testing")
 """The pages whose blocks are carried out; what they show exists only in their own checkout."""
 
 FOLDERS = (
@@ -57,8 +57,9 @@ def test_the_worked_example_of_a_page_runs_and_prints_what_the_page_shows(page: 
         example.carry_out(block)
 
 
-def test_adding_a_model_takes_fewer_than_20_lines() -> None:
-    diffs = [block.text for block in blocks(text_of("adding-a-model")) if block.info.startswith("diff")]
+@pytest.mark.parametrize("page", ["adding-a-model", "adding-a-data-set"])
+def test_adding_a_model_or_a_data_set_takes_fewer_than_20_lines(page: str) -> None:
+    diffs = [block.text for block in blocks(text_of(page)) if block.info.startswith("diff")]
     assert 0 < sum(line.startswith("+") for diff in diffs for line in diff.splitlines()) < 20
 
 

@@ -58,8 +58,8 @@ def test_the_list_is_in_the_order_of_use() -> None:
     assert [name for name in names if name in ASKED] == ASKED
 
 
-EXPLAINED = ["build", "train", "tune", "plan", "logs", "predict", "models", "open", "render", "config", "clean",
-             "bench", "test"]  # fmt: skip
+EXPLAINED = ["build", "train", "tune", "plan", "logs", "predict", "models", "open", "notebook", "render", "config",
+             "clean", "bench", "test"]  # fmt: skip
 """The tasks that take options."""
 
 
