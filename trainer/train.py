@@ -21,6 +21,7 @@ from trainer.errors import TrainerError, UsageError
 from trainer.log import progress
 from trainer.optimizer import make_optimizer, rates
 from trainer.options import Options
+from trainer.pace import Pace
 
 CALL_SECONDS = 0.25
 """Aim for one call: long enough to be cheap, short enough that a signal is answered at once."""
@@ -41,7 +42,7 @@ class Trainer:
     def __post_init__(self) -> None:
         tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.options.seed)
-        self._length = 1
+        self._length, self._pace = 1, Pace()
         self._build()
 
     def _build(self) -> None:
@@ -83,7 +84,8 @@ class Trainer:
 
         Raises TrainerError when the loss is no longer a number.
         """
-        logged, since = time.monotonic(), self.step
+        logged = time.monotonic()
+        self._pace.mark(logged, self.step)
         while self.step < until and not stopped():
             count = min(self._length, until - self.step)
             started = time.monotonic()
@@ -95,9 +97,10 @@ class Trainer:
             self.write("learning_rate", self.step, rates(self.options, self.step, count))
             self.step += count
             self._length = self._fitting(count, now - started)
+            self._pace.mark(now, self.step)
             if now - logged >= LOG_SECONDS or self.step == until:
-                self._log(losses[-1], accuracies[-1], (self.step - since) / (now - logged))
-                logged, since = now, self.step
+                self._log(losses[-1], accuracies[-1])
+                logged = now
 
     def _take(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Take the next `count` steps; gives each one's loss and accuracy, float32 [count]."""
@@ -168,8 +171,9 @@ class Trainer:
                 f"{self.options.learning_rate:g} would be right."
             )
 
-    def _log(self, loss: float, accuracy: float, rate: float) -> None:
-        total, images = self.options.train_steps, rate * self.options.batch_size
+    def _log(self, loss: float, accuracy: float) -> None:
+        total, rate = self.options.train_steps, self._pace.rate()
+        images = rate * self.options.batch_size
         progress(self.step, total, float(loss), float(accuracy), images, (total - self.step) / rate)
 
 

@@ -43,7 +43,9 @@ def test_in_a_pod_every_line_is_an_object_with_time_severity_and_message(entries
 
 def test_in_a_pod_progress_has_its_numbers_as_fields(entries: list[dict[str, object]]) -> None:
     progress = [entry for entry in entries if "step" in entry]
-    assert [entry["step"] for entry in progress] == [20, 40, 60]
+    steps = [entry["step"] for entry in progress]
+    assert {20, 40, 60} <= {*steps}  # at each checkpoint, and once a second
+    assert steps == sorted(steps)  # type: ignore[type-var]
     for entry in progress:
         assert set(entry) == {
             "time", "severity", "message", "step", "loss", "accuracy", "images_per_second", "seconds_left",
@@ -80,7 +82,9 @@ def test_on_a_terminal_progress_is_one_line_that_is_written_over(trainer: Traine
     assert child.returncode == 0
     lines = on_screen(shown.decode())
     assert [line.split(",")[0] for line in lines if line.startswith("step = ")] == ["step = 60/60"]
-    assert shown.count(log.OVER.encode()) == 2  # of three, two were written over
+    told = shown.count(b"step = ")  # three checkpoints, and one a second where the machine is busy
+    assert told >= 3
+    assert shown.count(log.OVER.encode()) == told - 1
     assert any(line.startswith("Model: linear") for line in lines)
     assert lines[-1].startswith("Done in ")
 

@@ -72,7 +72,11 @@ def test_the_card_says_what_the_contract_says(finished: tuple[TrainerProcess, st
     assert card["dataset"]["stand_in"] is True
     assert card["settings"]["learning_rate"] == 0.01
     assert f"{card['metrics']['test_accuracy']:.4f}" in said
-    assert sum(map(sum, card["metrics"]["confusion_matrix"])) == card["metrics"]["test_examples"] == 359
+    metrics, matrix = card["metrics"], card["metrics"]["confusion_matrix"]
+    assert sum(map(sum, matrix)) == metrics["test_examples"] == 359
+    assert metrics["per_class_accuracy"] == [row[digit] / sum(row) for digit, row in enumerate(matrix)]
+    assert metrics["test_accuracy"] == sum(row[digit] for digit, row in enumerate(matrix)) / 359
+    assert card["seed"] == card["settings"]["seed"] == 1
     assert set(card["durations"]) == {"import_s", "data_s", "train_s", "evaluate_s", "export_s", "total_s"}
     assert 0 < card["durations"]["train_s"] < card["durations"]["total_s"]
 
