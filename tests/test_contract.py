@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pipeline import manifests
 from pipeline.config import load
 from pipeline.settings import ROOT
 from pipeline.versions import SHAPING
+from trainer.options import Options
 
 TEXT = (ROOT / "docs" / "containers.md").read_text()
 
@@ -53,6 +55,24 @@ def test_the_settings_that_shape_a_version_are_the_flags_that_shape_the_weights(
 def test_the_model_server_knows_every_flag_of_its_manifest() -> None:
     assert flags(container("serving", 1)["args"]) <= set(re.findall(r"--[a-z_]+", helped("serving")))
     assert flags(container("serving", 1)["args"]) <= set(re.findall(r"`(--[a-z_]+)`", section("serving")))
+
+
+def test_the_notebooks_image_has_the_notebook_and_the_trainer_where_its_manifest_looks_for_them() -> None:
+    pod = manifests.pod_templates(manifests.render(load("staging").settings, "notebook", "1")[0])[0]["spec"]
+    assert pod["initContainers"][0]["command"][:2] == ["cp", "/app/mnist.ipynb"]
+    assert pod["initContainers"][0]["image"] == pod["containers"][0]["image"]
+    below, above = ((ROOT / name / "Dockerfile").read_text() for name in ("trainer", "notebooks"))
+    assert "WORKDIR /app\n" in below
+    assert "COPY *.py trainer/\n" in below
+    assert "COPY mnist.ipynb ./\n" in above
+    assert "ENV PYTHONPATH=/app\n" in above
+    assert above.index("FROM ${TRAINER}") < above.index("USER root") < above.index("USER 65532:65532")
+
+
+def test_the_notebook_reads_every_variable_of_its_manifest_that_is_the_trainers() -> None:
+    given = {variable["name"] for variable in container("notebook")["env"]}
+    flags_known = {f"TF_{one.name.upper()}" for one in dataclasses.fields(Options)}
+    assert {name for name in given if name.startswith("TF_")} <= flags_known
 
 
 def test_the_web_ui_reads_every_variable_of_its_manifest() -> None:

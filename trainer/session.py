@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer import checkpoint, export, meeting, precision, strategy, validation
+from trainer import checkpoint, export, meeting, pictures, precision, strategy, validation
 from trainer.card import Facts, describe
 from trainer.checkpoint import Checkpoint
 from trainer.clock import Clock
@@ -141,8 +141,7 @@ class Session:
         self._curves.flush()
 
     def _draw(self, metrics: Metrics, answers: np.ndarray) -> None:
-        from trainer import pictures  # with it Pillow, for which nobody should wait who waits for a version
-
+        """Show TensorBoard what the model gets wrong; nobody who waits for the version waits for this."""
         step, test = self._trainer.step, self._dataset.test
         self._curves.picture("confusion_matrix", step, pictures.confusion(metrics.confusion_matrix))
         self._curves.picture("mistakes", step, pictures.mistakes(test, answers))
