@@ -97,3 +97,11 @@ def test_a_bucket_in_a_place_that_holds_other_things_is_refused(bucket: str, che
 
 def test_an_option_that_takes_a_number_wants_one(checkout: Checkout) -> None:
     assert "a whole number is wanted" in checkout.invoke("predict", "--count=abc", code=2)
+
+
+@pytest.mark.parametrize("stage", ["", "tensorboard", "notebook"])
+def test_a_plan_from_nothing_asks_for_no_address_that_is_yet_to_be(stage: str, checkout: Checkout) -> None:
+    said = checkout.invoke("plan", *([stage] if stage else []), code=2)
+    changes = [line for line in said.splitlines() if line.startswith("  run   ")]
+    assert said.splitlines()[-1].startswith(f"plan: {len(changes)} changes; ")
+    assert any("Service" in line for line in changes)

@@ -65,6 +65,7 @@ def guard(settings: Settings) -> Steps:
 
 def apply(settings: Settings, component: str, documents: list[Manifest], **how: Any) -> Steps:
     """Bring each object to what its manifest says; a TFJob starts when it is waited for."""
+    makes = str(how.get("makes", component))
     yield Write(settings.build / f"{component}.yaml", dump(documents))
     for manifest in documents:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
@@ -73,9 +74,9 @@ def apply(settings: Settings, component: str, documents: list[Manifest], **how: 
             if same:
                 yield Unchanged(f"{name} is up and its manifest is the same")
             else:
-                yield Call(f"start {name} under the supervisor", partial(deploy, settings, manifest))
+                yield Call(f"start {name} under the supervisor", partial(deploy, settings, manifest), makes=makes)
         elif store(settings).get(kind, name) != manifest:
-            yield Call(f"apply {kind} {name}", partial(remember, settings, manifest))
+            yield Call(f"apply {kind} {name}", partial(remember, settings, manifest), makes=makes)
 
 
 def remember(settings: Settings, manifest: Manifest, show: Say) -> None:
@@ -132,7 +133,8 @@ def wait(settings: Settings, documents: list[Manifest]) -> Steps:
             words = partial(last_words, settings)
             yield Watch(f"until {name} is ready", partial(addresses.ready, settings, manifest, words))
         elif manifest["kind"] == "Service":
-            yield Probe(f"where {name} is", partial(address, settings, name, ""))
+            made_by = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
+            yield Probe(f"where {name} is", partial(address, settings, name, ""), needs=(made_by,))
 
 
 def run_job(settings: Settings, manifest: Manifest, show: Say) -> None:
