@@ -56,7 +56,7 @@ class Space:
             value = self.low + between * (self.high - self.low)
         if isinstance(self.low, int):
             return min(int(self.high), max(int(self.low), round(value)))
-        return min(self.high, max(self.low, float(f"{value:.4g}")))
+        return min(self.high, max(self.low, rounded(value)))
 
     @property
     def parameter_type(self) -> str:
@@ -72,6 +72,11 @@ class Space:
             return {"list": [written(value) for value in self.values]}
         distribution = "logUniform" if self.scale == "log" else "uniform"
         return {"min": written(self.low), "max": written(self.high), "distribution": distribution}
+
+
+def rounded(value: float) -> float:
+    """To four digits: more say nothing, and the settings' files do not take the 17 that Katib draws."""
+    return float(f"{value:.4g}")
 
 
 def written(value: Value) -> str:

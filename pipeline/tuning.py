@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline import storage, trials, versions
 from pipeline.settings import Settings
-from pipeline.spaces import Value, written
+from pipeline.spaces import Value, rounded, written
 
 ETA = 3
 """Halving: after each round the best of so many goes on, for so many times the steps."""
@@ -126,11 +126,15 @@ def read(settings: Settings, name: str, text: str | None) -> Trial | None:
         if "failure" in record:
             return Trial(trial, int(record["steps"]), dict(record["values"]), failure=str(record["failure"]))
         used = record["settings"]
-        values = {one.name: used[FLAGS.get(one.name, one.name)] for one in settings.tuning.parameters}
+        values = {one.name: tidy(used[FLAGS.get(one.name, one.name)]) for one in settings.tuning.parameters}
         accuracy, loss = float(record["validation_accuracy"]), float(record["validation_loss"])
         return Trial(trial, int(record["steps"]), values, accuracy, loss, float(record["durations"]["total_s"]))
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def tidy(value: Value) -> Value:
+    return rounded(value) if isinstance(value, float) else value
 
 
 def record_failure(settings: Settings, trial: Trial) -> None:

@@ -159,6 +159,7 @@ def test_everybody_may_do_everything(kubectl: Kubectl) -> None:
 
 def test_every_manifest_of_the_pipeline_can_be_applied(kubectl: Kubectl) -> None:
     kubectl.operator()
+    kubectl.run("apply", "--server-side", "--force-conflicts", "-k", str(OPERATOR.parent / "katib"))
     said = kubectl.apply(*manifests.COMPONENTS)
     assert said.count("created") == len(rendered(*manifests.COMPONENTS))
 

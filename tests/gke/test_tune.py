@@ -72,7 +72,7 @@ def test_the_best_values_are_trained_with_on_all_images_and_the_card_is_to_say_s
     best = max(records(deployed).values(), key=lambda record: record["validation_accuracy"])
     (job,) = [one for one in deployed.cluster.of("tfjobs.kubeflow.org") if one["metadata"]["name"].startswith("train-")]
     args = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"][0]["args"]
-    assert f"--tf-learning-rate={best['settings']['learning_rate']}" in args
+    assert f"--tf-learning-rate={best['settings']['learning_rate']:.4g}" in args
     assert not [word for word in args if word.startswith("--tf-validation-share")]
     (experiment,) = deployed.cluster.of("experiments.kubeflow.org")
     assert f"--tf-tuned-by={experiment['metadata']['name']}" in args
@@ -86,6 +86,13 @@ def test_the_record_of_the_version_names_the_experiment(deployed: Quick, tuned: 
 
 def test_the_same_command_again_changes_nothing(tuned: tuple[Told, Told]) -> None:
     assert (tuned[1].code, tuned[1].writes) == (0, []), tuned[1].said
+
+
+def test_a_plan_names_the_experiment_and_changes_nothing(anew: Quick) -> None:
+    told = anew.plan("tune")
+    assert (told.code, told.writes) == (2, []), told.said
+    assert re.search(r"^  run   apply Experiment tune-\w{10}$", told.said, re.MULTILINE)
+    assert "then a version is trained with the best values" in told.said
 
 
 def test_a_second_deploy_installs_nothing_again(anew: Quick) -> None:
@@ -146,7 +153,7 @@ def test_without_the_training_the_command_for_it_is_shown(anew: Quick) -> None:
     told = anew.up("tune", changes=WITH, no_train=True)
     assert (told.code, told.writes) == (0, []), told.said
     (command,) = re.findall(r"a version of it: (invoke --env=staging train .*)", told.said)
-    assert re.search(r"--set training.learning_rate=0\.\d+ ", command)
+    assert re.search(r"--set training.learning_rate=0\.00\d{1,4} ", command)
     assert re.search(r"--set training.tuned_by=tune-\w{10} ", command)
     assert "--set tuning" not in command
 

@@ -325,7 +325,7 @@ def local_flags() -> list[str]:
     layers = [yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())["training"] for name in ("base", "local")]
     values = layers[0] | layers[1]
     names = {"model": "model-type", "steps": "train-steps"}
-    for_others = ("cpu", "memory", "backoff_limit", "gpus", "workers", "parameter_servers", "evaluator")
+    for_others = ("cpu", "memory", "backoff_limit", "gpus", "workers", "parameter_servers", "evaluator", "tuned_by")
     wanted = [key for key in values if key not in for_others]
     return [f"--tf-{names.get(key, key.replace('_', '-'))}={values[key]}" for key in wanted]
 
