@@ -12,7 +12,7 @@ from pipeline.commands import Asking, Call, Note, Probe, Result, Steps, Unchange
 from pipeline.errors import RunFailed
 from pipeline.listing import given_besides, table
 from pipeline.settings import Settings
-from pipeline.stages import brought_up, pinned
+from pipeline.stages import brought_up
 from pipeline.stages import train as training
 from pipeline.tuning import Trial
 
@@ -72,7 +72,6 @@ def on_katib(settings: Settings) -> Steps:
     if (yield from experiments.succeeded(settings, f"tune-{name}")):
         yield Unchanged(f"Experiment tune-{name} has ended well")
         return
-    yield from pinned(settings, "tune")
     yield from brought_up(settings, "preflight", tag=name)
     yield from brought_up(settings, "tune", tag=name, makes="trials")
     yield from experiments.watched(settings, f"tune-{name}")
@@ -89,7 +88,7 @@ def told(settings: Settings) -> Asking:
         yield Note(line)
     best = tuning.winner(settings, found)
     if best is None:
-        raise RunFailed(
-            f"no trial of tune-{tuning.experiment(settings)} went to its end and left a result in the bucket"
-        )
+        why = f"; one of them: {found[-1].failure}" if found and found[-1].failure else ""
+        place = f"{settings.bucket}/{tuning.folder(settings)}"
+        raise RunFailed(f"no trial went to its end and left a result in {place}{why}")
     return best

@@ -160,12 +160,20 @@ def test_without_the_training_the_command_for_it_is_shown(anew: Quick) -> None:
 
 def test_katib_and_its_experiments_leave_somebody_elses_cluster_without_a_trace(tmp_path: Path, version: Path) -> None:
     with visiting(tmp_path, version, *WITH, "cluster.namespace=mnist", "tuning.trials=1") as guest:
+        guest.cluster.add("namespaces", {"metadata": {"name": "mnist", "labels": {"theirs": "yes"}}})
+
+        def labels() -> set[str]:
+            (namespace,) = [one for one in guest.cluster.of("namespaces") if one["metadata"]["name"] == "mnist"]
+            return {key for key in namespace["metadata"]["labels"] if not key.startswith("kubernetes.io")}
+
         searched = guest.run("tune", "deploy", "build", "tune", "--no-train")
         assert searched.code == 0, searched.said
         assert "experiments.kubeflow.org/mnist/tune-" in "".join(guest.theirs())
+        assert labels() == {"theirs", "katib.kubeflow.org/metrics-collector-injection"}
         cleaned = guest.run("clean", "clean", "--yes")
-        assert (cleaned.code, guest.new("clean")) == (0, []), cleaned.said
+        assert (cleaned.code, labels()) == (0, {"theirs"}), cleaned.said
         assert "delete Katib" in cleaned.said
+        assert [name for name in guest.theirs() if "katib" in name or name.startswith("experiments")] == []
 
 
 def test_somebody_elses_katib_is_used_and_left_alone(tmp_path: Path, version: Path) -> None:
@@ -182,22 +190,6 @@ def test_somebody_elses_katib_is_used_and_left_alone(tmp_path: Path, version: Pa
         cleaned = guest.run("clean", "clean", "--yes")
         assert "Katib is left alone: somebody else installed it" in cleaned.said
         assert theirs <= guest.theirs().keys()
-
-
-def test_a_namespace_of_somebody_elses_bears_katibs_label_only_while_we_are_there(
-    tmp_path: Path, version: Path
-) -> None:
-    with visiting(tmp_path, version, *WITH, "cluster.namespace=mnist") as guest:
-        guest.cluster.add("namespaces", {"metadata": {"name": "mnist", "labels": {"theirs": "yes"}}})
-
-        def labels() -> dict[str, str]:
-            (namespace,) = [one for one in guest.cluster.of("namespaces") if one["metadata"]["name"] == "mnist"]
-            return {key: text for key, text in namespace["metadata"]["labels"].items() if "kubernetes.io" not in key}
-
-        assert guest.run("deploy", "deploy").code == 0, guest["deploy"].said
-        assert labels() == {"theirs": "yes", "katib.kubeflow.org/metrics-collector-injection": "enabled"}
-        assert guest.run("clean", "clean", "--yes").code == 0, guest["clean"].said
-        assert labels() == {"theirs": "yes"}
 
 
 RESOURCES = {
