@@ -138,22 +138,6 @@ def test_a_checkpoint_past_the_steps_asked_for_is_refused(
     assert "is at step 200, past the 150 asked for" in trainer.run_here("--tf-train-steps=150", code=2)
 
 
-def test_fault_28_killed_twice_a_run_ends_with_the_very_weights_of_one_left_alone(
-    finished: tuple[TrainerProcess, str], trainer: TrainerProcess
-) -> None:
-    flags = ("--tf-train-steps=200", "--tf-checkpoint-every=50")
-    for line in ("step = 50/", "step = 100/"):
-        process = trainer.start(*flags)
-        read_until(process, line)
-        assert end_with(process, signal.SIGKILL)[0] == -signal.SIGKILL
-    assert trainer.checkpoints()
-    assert "Resuming after step" in trainer.run(*flags)
-    whole = finished[0].checkpoints()
-    assert trainer.checkpoints()[-1] == whole[-1]  # the name holds the SHA-256 of all weights and slots
-    card = json.loads((trainer.export / "100" / "model_card.json").read_text())
-    assert card["resumed_from"] >= 50
-
-
 def signalled(trainer: TrainerProcess, number: signal.Signals, code: int, times: int) -> None:
     """Signal a training as often as that; the checkpoint is of the very step that it says it is."""
     process = trainer.start(*LONG, "--tf-checkpoint-every=50000")
