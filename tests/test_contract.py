@@ -106,7 +106,7 @@ def test_a_container_imports_nothing_of_the_pipeline_or_of_another(package: str)
 def test_the_pipeline_imports_downwards_only() -> None:
     layers = (
         "errors",
-        "settings commands names yamlfile spaces",
+        "settings commands names yamlfile spaces records",
         "endpoint explain program processes causes files trainerlog",
         "conflicts tools ssh leash",
         "config listing images lock findings",
