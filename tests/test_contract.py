@@ -122,7 +122,7 @@ def test_the_pipeline_imports_downwards_only() -> None:
         "clusters",
         "stages toolbox project machine",
         "running views doctor",
-        "pages",
+        "pages bench",
     )
     level = {name: number for number, names in enumerate(layers) for name in names.split()}
     for path in (ROOT / "pipeline").rglob("*.py"):

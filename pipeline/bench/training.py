@@ -95,7 +95,7 @@ def sized(settings: Settings, changes: dict[str, Any]) -> str:
 def order(contestants: list[Contestant], kind: str) -> Iterator[Contestant]:
     """The turns of a round: against peers ours stands before each of them, for its figures to bear the same load."""
     first, *others = contestants
-    if kind == "scaling":
+    if kind != "train":
         yield from contestants
         return
     for one in others:
