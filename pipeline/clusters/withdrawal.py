@@ -109,9 +109,7 @@ def removed(settings: Settings, part: kubeflow.Part, place: str) -> Asking:
     if ours:
         path = kube.file_for(settings, part.makes)
         yield Write(path, manifests.dump([named(one) for one in ours]))
-        yield removal(
-            settings, f"--filename={path}", FOREGROUND, doing=f"delete {part.what}", namespace=kube.KUBEFLOW
-        )
+        yield removal(settings, f"--filename={path}", FOREGROUND, doing=f"delete {part.what}", namespace=kube.KUBEFLOW)
     return False
 
 
