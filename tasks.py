@@ -216,7 +216,7 @@ def clean(c: Context, keep_models: bool = False, yes: bool = False, yes_i_mean: 
         "what": "Which one: train.",
         "rounds": "How often each takes its turn.",
         "quick": "A few steps each, to see that it works; writes no page.",
-        "scaling": "How time grows with steps and batch, instead of peers.",
+        "scaling": "How time grows with steps, batch and workers.",
     },
 )
 def bench(c: Context, what: str = "", rounds: int = 3, quick: bool = False, scaling: bool = False) -> None:

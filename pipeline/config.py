@@ -169,7 +169,7 @@ def _validated(environment: str, given: dict[str, Given]) -> Settings:
     try:
         settings = Settings.model_validate({"environment": environment, **_nested(given)})
     except ValidationError as error:
-        _refuse([_sentence(details, given, environment) for details in error.errors()])
+        _refuse(list(_sentences(error.errors(), given, environment)))
         raise  # never reached: a ValidationError holds at least one error
     _refuse([f"{given[key].complaint(key)}: {what}" for key, what in conflicts(settings)])
     return settings
@@ -181,6 +181,17 @@ def _nested(given: dict[str, Given]) -> dict[str, Any]:
         section, dot, name = key.rpartition(".")
         (nested[section] if dot else nested)[name] = entry.value
     return nested
+
+
+def _sentences(problems: Iterable[Any], given: dict[str, Given], environment: str) -> Iterator[str]:
+    """A sentence for each problem, but one only for a `--set`: a list's later items wait their turn."""
+    said = set[str]()
+    for details in problems:
+        key = ".".join(part for part in details["loc"] if isinstance(part, str))
+        if key in given and given[key].origin == "--set" and key in said:
+            continue
+        said.add(key)
+        yield _sentence(details, given, environment)
 
 
 def _sentence(details: Any, given: dict[str, Given], environment: str) -> str:

@@ -145,7 +145,7 @@ def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
 
 def record(settings: Settings, run: Run) -> None:
     """Write down what a run starts from, or goes on with, beside its checkpoints; makes a folder without `deploy`."""
-    if run.state == "done":
+    if run.state == "done" or recorded(settings, run.tag) == inputs(settings):
         return
     if settings.storage.kind == "folder":  # a bucket made here would be one that no workload may enter
         storage.of(settings).create()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,23 +73,29 @@ PEERS = (
 
 
 def ours(settings: Settings, name: str, changes: Mapping[str, Any]) -> Contestant:
-    """Our trainer: the very process that `invoke train` starts, on MNIST, with `changes` to its training settings."""
+    """Our trainer: the very processes that `invoke train` starts, on MNIST, with `changes` to its training settings."""
 
     def prepare(folder: Path, seed: int, python: str) -> Process:
         training = settings.training.model_copy(update={**changes, "seed": seed})
         storage = settings.storage.model_copy(update={"kind": "folder", "bucket": str(folder)})
         data = settings.data.model_copy(update={"dataset": "mnist", "directory": str(folder / "data")})
         made = settings.model_copy(update={"training": training, "storage": storage, "data": data})
-        return chief(made, folder)
+        return whole(made, folder) if training.workers else chief(made, folder)
 
     return Contestant(name, prepare, read_card)
 
 
 def chief(settings: Settings, folder: Path) -> Process:
     """The chief's process, from the manifest that the environment's TFJob is rendered from."""
-    job = manifests.render(settings, "train", TAG)[0]
-    pod = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
+    pod = manifests.render(settings, "train", TAG)[0]["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]
     return process(pod, "bench", folder / "volumes", store(settings))
+
+
+def whole(settings: Settings, folder: Path) -> Process:
+    """All replicas of the job below one process, which ends with them."""
+    manifest = folder / "job.json"
+    manifest.write_text(json.dumps(manifests.render(settings, "train", TAG)[0]))
+    return Process((sys.executable, "-m", "pipeline.bench.job", str(manifest), str(folder)), {}, str(ROOT), "")
 
 
 def read_card(folder: Path, printed: str) -> Answer:

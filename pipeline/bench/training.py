@@ -75,10 +75,11 @@ def hurried(settings: Settings, mnist: Path) -> list[Contestant]:
 
 
 def grown(settings: Settings, mnist: Path) -> list[Contestant]:
-    """Our default with other numbers of steps, then with other batches over as many images."""
+    """Our default with other numbers of steps, then with other batches over as many images, then with workers."""
     steps, batch = settings.training.steps, settings.training.batch_size
     sizes = [{"steps": steps * part // 2} for part in (1, 4, 8)]
     sizes += [{"steps": steps * batch // other, "batch_size": other} for other in (32, 128, 256) if other != batch]
+    sizes += [{"workers": count} for count in (1, 2)]
     return [default(settings), *(ours(settings, sized(settings, changes), changes) for changes in sizes)]
 
 
@@ -88,8 +89,9 @@ def default(settings: Settings) -> Contestant:
 
 def sized(settings: Settings, changes: dict[str, Any]) -> str:
     """A row's name in the table of growth."""
-    steps, batch = changes["steps"], changes.get("batch_size", settings.training.batch_size)
-    return f"{steps:,} steps of {batch}"
+    training = settings.training.model_copy(update=changes)
+    beside = f", the chief and {training.workers} worker{'s' * (training.workers > 1)}" if training.workers else ""
+    return f"{training.steps:,} steps of {training.batch_size}{beside}"
 
 
 def order(contestants: list[Contestant], kind: str) -> Iterator[Contestant]:

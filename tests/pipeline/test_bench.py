@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -74,6 +75,27 @@ def test_what_other_programs_take_meanwhile_is_seen(tmp_path: Path) -> None:
 def test_a_run_that_fails_ends_with_its_own_last_words(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"(?s)ended with 3: .*no such digit"):
         measured(tmp_path, "import sys; print('no such digit', file=sys.stderr); sys.exit(3)")
+
+
+def whole_job(tmp_path: Path, program: str) -> meter.Measured:
+    """A chief and two workers that run a program in the trainer's place."""
+    argv = contestants.whole(load("local", ["training.workers=2"]).settings, tmp_path).argv
+    path = tmp_path / "job.json"
+    job = json.loads(path.read_text())
+    for spec in job["spec"]["tfReplicaSpecs"].values():
+        spec["template"]["spec"]["containers"][0]["command"] = ["python", "-c", program]
+    path.write_text(json.dumps(job))
+    return meter.measure(argv, environment(tmp_path), tmp_path, ROOT)
+
+
+def test_the_replicas_of_a_job_are_measured_as_one(tmp_path: Path) -> None:
+    used = whole_job(tmp_path, "import os, time; os.environ['TF_CONFIG']\nwhile time.process_time() < 0.4: pass").usage
+    assert 3 * 0.4 <= used.cpu_s < 10
+
+
+def test_a_job_that_fails_ends_with_its_replicas_last_words(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed, match=r"(?s)ended with 1: .*train-100-chief-0 ended with 3\s+no such digit"):
+        whole_job(tmp_path, "print('no such digit'); raise SystemExit(3)")
 
 
 def run(wall: float, cpu: float, accuracy: float = 0.99, trained: int = 11) -> table.Run:

@@ -107,6 +107,11 @@ def test_fault_2_an_item_of_a_list_is_refused_with_its_own_line(folder: Path) ->
     assert refusal("staging", folder).startswith("config/staging.yaml:4 data.mirrors[1]: ")
 
 
+def test_a_list_of_two_mistakes_said_at_once_is_one_sentence() -> None:
+    said = refusal("local", None, "data.mirrors=0,1")
+    assert said == '--set data.mirrors=0,1: "0" is not an address; write one like https://example.org/mnist/'
+
+
 def test_fault_2_a_group_must_hold_settings(folder: Path) -> None:
     (folder / "staging.yaml").write_text("training: 5\n")
     assert refusal("staging", folder) == (
