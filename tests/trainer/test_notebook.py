@@ -142,7 +142,7 @@ def test_a_cell_with_a_model_dir_goes_on_where_it_was_interrupted(
     ("options", "sentence"),
     [
         ({"model_typ": "fast"}, "There is no option 'model_typ'; did you mean 'model_type'?"),
-        ({"model_type": "fat"}, "--tf-model-type: 'fat' is not one of cnn, linear, fast."),
+        ({"model_type": "fat"}, "--tf-model-type: 'fat' is not one of cnn, linear, fast, accurate."),
         ({"train_steps": 0.5}, "--tf-train-steps: '0.5' is not a whole number from 1 to 2147483647."),
     ],
 )
