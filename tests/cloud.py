@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT, Checkout, free_ports
+from conftest import Checkout
 from fakes.world import World
+from lent import ModelServer
 
 
 class Cloud:
@@ -22,8 +22,8 @@ class Cloud:
         folder.mkdir(parents=True, exist_ok=True)
         self.world = World(folder / "world", real=real)
         self.world.state.of("hooks")["ready"] = self.prepare
-        self.server: subprocess.Popen[bytes] | None = None
-        self.grpc, self.rest = free_ports(2)
+        self.server = ModelServer.taken()
+        self.rest = self.server.rest
         self.served = set[str]()
 
     @property
@@ -52,7 +52,7 @@ class Cloud:
         """What happens in a cluster that has just been made: jobs leave a version, the model server is a real one."""
         cluster.on_tfjob(self.trained)
         cluster.measure = self.measured
-        for port, local in ((9000, self.grpc), (8500, self.rest)):
+        for port, local in ((9000, self.server.grpc), (8500, self.server.rest)):
             cluster.backends["kubeflow", "mnist-service", port] = local
 
     def trained(self, job: dict[str, Any]) -> None:
@@ -65,14 +65,9 @@ class Cloud:
         if tag not in self.served:
             self.world.upload_folder(bucket, f"export/{tag}", self.version)
             shutil.copytree(self.version, self.export / tag)
+            if not self.served:
+                self.server.serve(self.export)
             self.served.add(tag)
-        if self.server is None:
-            self.server = subprocess.Popen(
-                [sys.executable, "-m", "serving", f"--port={self.grpc}", f"--rest_api_port={self.rest}",
-                 "--model_name=mnist", f"--model_base_path={self.export}", "--file_system_poll_wait_seconds=1",
-                 "--enable_grpc_healthcheck_service=true"],
-                cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ),
-            )  # fmt: skip
 
     def measured(self, job: dict[str, Any]) -> dict[str, str]:
         """A trial has ended: its record is in its folder of the bucket; a learning rate of 0.002 would be the best."""
@@ -87,8 +82,6 @@ class Cloud:
         return {name: f"{value:.6f}" for name, value in figures.items()}
 
     def close(self) -> None:
-        if self.server:
-            self.server.kill()
-            self.server.wait()
+        self.server.give_back()
         self.checkout.end()
         self.world.close()

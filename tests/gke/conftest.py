@@ -11,6 +11,7 @@ import pytest
 
 from cloud import Cloud
 from conftest import SMALL, copied
+from lent import end_all
 from tests.gke.flows import Flow, Run, flowing
 
 REAL = pytest.mark.skipif(
@@ -18,6 +19,12 @@ REAL = pytest.mark.skipif(
     reason="gcloud, kubectl and gke-gcloud-auth-plugin are not installed",
 )
 """For tests that the real clients take part in."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_server_is_left() -> Iterator[None]:
+    yield
+    end_all()
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,8 @@ def test_what_one_process_began_is_finished_by_two_with_an_evaluator_beside_them
     assert list((checkout.build / "bucket" / version["tag"] / "eval" / "tensorboard").glob("events.*"))
 
 
-MNIST = ("data.dataset=mnist", "training.batch_size=128", "training.steps=470", "training.checkpoint_every=100")
+MNIST = ("data.dataset=mnist", "training.batch_size=128", "training.steps=600", "training.checkpoint_every=200",
+         "training.optimizer=adam", "training.learning_rate=0.002")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
