@@ -120,6 +120,24 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 
 @pytest.fixture(scope="session")
+def small_bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bucket of a checkout in which SMALL was trained, once for all the tests of a process."""
+    made = copied(tmp_path_factory.mktemp("trained") / "checkout")
+    try:
+        made.invoke("train", *SMALL)
+    finally:
+        made.end()
+    return made.build / "bucket"
+
+
+@pytest.fixture
+def trained(checkout: Checkout, small_bucket: Path) -> Checkout:
+    """A fresh checkout in which SMALL was trained."""
+    shutil.copytree(small_bucket, checkout.build / "bucket")
+    return checkout
+
+
+@pytest.fixture(scope="session")
 def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Checkout]]:
     """Checkouts by name that several tests of a module share, because what they do to it takes seconds."""
     made: dict[str, Checkout] = {}

@@ -113,10 +113,9 @@ def test_fault_37_a_run_after_a_failure_at_any_stage_completes_without_doing_the
     ]
 
 
-def test_a_process_that_dies_at_its_start_is_named_with_its_last_words(checkout: Checkout) -> None:
-    checkout.invoke("train", *SMALL)
-    (checkout.root / "serving" / "__main__.py").write_text("raise SystemExit('no flag was to its liking')\n")
-    said = checkout.invoke("serve", *SMALL, code=1)
+def test_a_process_that_dies_at_its_start_is_named_with_its_last_words(trained: Checkout) -> None:
+    (trained.root / "serving" / "__main__.py").write_text("raise SystemExit('no flag was to its liking')\n")
+    said = trained.invoke("serve", *SMALL, code=1)
     assert "mnist-serving died at its start" in said
     assert "no flag was to its liking" in said
 
@@ -174,15 +173,14 @@ def test_clean_after_a_train_without_a_deploy_leaves_nothing(checkout: Checkout)
     assert not (checkout.root / "build").exists()
 
 
-def test_a_damaged_newest_version_is_made_anew(checkout: Checkout) -> None:
-    checkout.invoke("train", *SMALL)
-    (model,) = checkout.build.glob("bucket/export/*/saved_model.pb")
+def test_a_damaged_newest_version_is_made_anew(trained: Checkout) -> None:
+    (model,) = trained.build.glob("bucket/export/*/saved_model.pb")
     content = bytearray(model.read_bytes())
     content[len(content) // 2] ^= 1
     model.write_bytes(content)
-    assert json.loads(checkout.invoke("models", "--json")) == []
-    checkout.invoke("train", "serve", *SMALL)
-    (card,) = json.loads(checkout.invoke("models", "--json"))
+    assert json.loads(trained.invoke("models", "--json")) == []
+    trained.invoke("train", "serve", *SMALL)
+    (card,) = json.loads(trained.invoke("models", "--json"))
     assert card["tag"] != model.parent.name
     assert card["served"] == "AVAILABLE"
 
@@ -197,11 +195,10 @@ def test_clean_leaves_alone_what_it_did_not_make(checkout: Checkout, tmp_path: P
     assert (mine / "thesis.txt").read_text() == "ten years"
 
 
-def test_a_damaged_record_of_a_run_is_not_taken_for_an_equal_one(checkout: Checkout) -> None:
-    checkout.invoke("train", *SMALL)
-    (record,) = (checkout.build / "bucket").glob("*/run.json")
+def test_a_damaged_record_of_a_run_is_not_taken_for_an_equal_one(trained: Checkout) -> None:
+    (record,) = (trained.build / "bucket").glob("*/run.json")
     record.write_text("{")
-    assert "make version" in checkout.invoke("train", *SMALL)
+    assert "make version" in trained.invoke("train", *SMALL)
 
 
 def test_fault_3_a_cloud_without_a_project_says_where_to_write_it(checkout: Checkout) -> None:
@@ -245,9 +242,9 @@ def test_no_secret_of_the_callers_environment_reaches_a_process_log_or_manifest(
             assert canary.encode() not in path.read_bytes(), path
 
 
-def test_nothing_of_the_suite_is_left_running_by_a_clean(checkout: Checkout) -> None:
+def test_nothing_of_the_suite_is_left_running_by_a_clean(trained: Checkout) -> None:
     before = {process.pid for process in psutil.process_iter()}
-    checkout.invoke("train", "serve", "ui", *SMALL)
-    checkout.invoke("clean")
+    trained.invoke("train", "serve", "ui", *SMALL)
+    trained.invoke("clean")
     new = [one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"]) if one.pid not in before]
-    assert not [words for words in new if str(checkout.root) in " ".join(words)]
+    assert not [words for words in new if str(trained.root) in " ".join(words)]

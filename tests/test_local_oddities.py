@@ -18,9 +18,8 @@ from pipeline.processes import marked
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["with space", "100% sure"])
-def test_a_checkout_in_a_folder_with_an_odd_name_works(name: str, tmp_path: Path) -> None:
-    odd = copied(tmp_path / name / "checkout")
+def test_a_checkout_in_a_folder_with_an_odd_name_works(tmp_path: Path) -> None:
+    odd = copied(tmp_path / "100% 'sure' ü" / "checkout")
     try:
         odd.invoke("train", "serve", "ui", *SMALL)
         assert "AVAILABLE" in odd.invoke("status")
@@ -29,30 +28,28 @@ def test_a_checkout_in_a_folder_with_an_odd_name_works(name: str, tmp_path: Path
         odd.end()
 
 
-def test_a_frozen_supervisor_holds_nobody_up(checkout: Checkout) -> None:
-    checkout.invoke("train", "serve", *SMALL)
-    os.kill(int((checkout.build / "run" / "supervisord.pid").read_text()), signal.SIGSTOP)
-    assert "unsupervised" in checkout.invoke("status", timeout=30)
-    assert "nothing is left" in checkout.invoke("clean", timeout=90)
-    assert marked(checkout.build) == []
+def test_a_frozen_supervisor_holds_nobody_up(trained: Checkout) -> None:
+    trained.invoke("serve", *SMALL)
+    os.kill(int((trained.build / "run" / "supervisord.pid").read_text()), signal.SIGSTOP)
+    assert "unsupervised" in trained.invoke("status", timeout=30)
+    assert "nothing is left" in trained.invoke("clean", timeout=90)
+    assert marked(trained.build) == []
 
 
-def test_damaged_records_of_the_local_cluster_are_made_anew(checkout: Checkout) -> None:
-    checkout.invoke("train", "serve", *SMALL)
-    for number, path in enumerate(
-        [*checkout.build.glob("objects/*.json"), *checkout.build.glob("run/programs/*.json")]
-    ):
+def test_damaged_records_of_the_local_cluster_are_made_anew(trained: Checkout) -> None:
+    trained.invoke("serve", *SMALL)
+    for number, path in enumerate([*trained.build.glob("objects/*.json"), *trained.build.glob("run/programs/*.json")]):
         path.write_text(("{", "[]", "null", "{}")[number % 4])
-    checkout.invoke("status")
-    checkout.invoke("serve", *SMALL)
-    assert "AVAILABLE" in checkout.invoke("status")
+    trained.invoke("status")
+    trained.invoke("serve", *SMALL)
+    assert "AVAILABLE" in trained.invoke("status")
 
 
-def test_another_model_name_takes_the_place_of_the_old_server(checkout: Checkout) -> None:
-    checkout.invoke("train", "serve", *SMALL)
+def test_another_model_name_takes_the_place_of_the_old_server(trained: Checkout) -> None:
+    trained.invoke("serve", *SMALL)
     other = ("--set", "serving.model_name=digits")
-    assert "stop mnist-serving, whose place it takes" in checkout.invoke("serve", *SMALL, *other)
-    status = checkout.invoke("status", *other)
+    assert "stop mnist-serving, whose place it takes" in trained.invoke("serve", *SMALL, *other)
+    status = trained.invoke("status", *other)
     assert "digits-serving" in status
     assert "mnist-serving" not in status
 
@@ -62,17 +59,15 @@ def test_a_tag_from_the_far_future_is_refused_before_anything_is_written(checkou
     assert not list(checkout.build.glob("bucket/*/run.json"))
 
 
-def test_a_run_with_mnist_dir_is_not_resumed_without_it(checkout: Checkout) -> None:
-    checkout.invoke("deploy")
-    record = checkout.build / "bucket" / str(int(time.time()) - 10) / "run.json"
-    record.parent.mkdir()
-    checkout.invoke("train", *SMALL)
-    (made,) = (path for path in checkout.build.glob("bucket/*/run.json"))
+def test_a_run_with_mnist_dir_is_not_resumed_without_it(trained: Checkout) -> None:
+    record = trained.build / "bucket" / str(int(time.time()) - 10) / "run.json"
+    (made,) = (path for path in trained.build.glob("bucket/*/run.json"))
     inputs = json.loads(made.read_text())["inputs"]
-    shutil.rmtree(checkout.build / "bucket" / "export")
+    shutil.rmtree(trained.build / "bucket" / "export")
     shutil.rmtree(made.parent)
+    record.parent.mkdir()
     record.write_text(json.dumps({"inputs": {**inputs, "MNIST_DIR": "0123456789ab"}}))
-    assert "make version" in checkout.invoke("train", *SMALL)
+    assert "make version" in trained.invoke("train", *SMALL)
 
 
 def test_a_full_disk_does_not_stop_clean(checkout: Checkout) -> None:
