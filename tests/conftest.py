@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pipeline.clusters.supervisor import Supervisor
@@ -29,6 +30,9 @@ NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
 
 for _name in ("INVOKE_ENV", "PIPELINE_COMMAND"):
     os.environ.pop(_name, None)  # `./inv test` sets the second; what runs within the tests' own process reads it too
+
+hypothesis.settings.register_profile("here", deadline=None)  # an example's time says how busy the machine is
+hypothesis.settings.load_profile("here")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it that runs the tests in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)

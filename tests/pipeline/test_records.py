@@ -78,7 +78,7 @@ def test_a_record_as_the_trainer_writes_it_is_a_version(place: Place) -> None:
     assert versions.damage(place.settings, "100") == ""
 
 
-@limits(max_examples=150, deadline=None)
+@limits(max_examples=150)
 @given(card=records(CARD))
 def test_whatever_a_card_holds_it_can_be_shown_or_it_is_damage(shared: Place, card: bytes) -> None:
     shared.put_card(card)
@@ -90,7 +90,7 @@ def test_whatever_a_card_holds_it_can_be_shown_or_it_is_damage(shared: Place, ca
         assert found == "model_card.json"
 
 
-@limits(max_examples=150, deadline=None)
+@limits(max_examples=150)
 @given(text=records(sums(saved_model__pb=b"graph", model_card__json=json.dumps(CARD).encode())))
 def test_whatever_checksums_hold_the_version_is_whole_or_a_file_is_named(shared: Place, text: bytes) -> None:
     shared.put_card(json.dumps(CARD).encode())
@@ -123,7 +123,7 @@ def test_a_file_that_leads_elsewhere_or_is_none_is_damage(name: str, place: Plac
     assert versions.listed(place.settings) == []
 
 
-@limits(max_examples=100, deadline=None)
+@limits(max_examples=100)
 @given(text=records({"tag": "100", "started": "2026", "inputs": {"trainer code": "abc", "training.steps": "60"}}))
 def test_whatever_a_runs_record_holds_it_is_read_or_not_there(shared: Place, text: bytes) -> None:
     (shared.run / "run.json").write_bytes(text)
@@ -187,7 +187,7 @@ def test_test_images_are_read_with_their_digits() -> None:
     assert [(len(pixels), digit) for pixels, digit in client.images(SOUND, 2)] == [(784, 7), (784, 2)]
 
 
-@limits(max_examples=200, deadline=None)
+@limits(max_examples=200)
 @given(archive=damaged(SOUND), count=st.integers(1, 500))
 def test_damaged_test_images_are_read_or_refused_in_one_sentence(archive: bytes, count: int) -> None:
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.clusters import logfiles
@@ -30,7 +30,6 @@ def written(call: str, *arguments: object) -> str:
 
 
 @given(st.text())
-@settings(deadline=None)  # the machine may be busy
 def test_whatever_the_trainer_says_in_a_pod_is_read_as_it_was_said(message: str) -> None:
     line = written("say", message)
     assert line.count("\n") == 1

@@ -113,7 +113,7 @@ def test_a_fingerprint_changes_with_every_touch(folder: Path) -> None:
 SUMS = json.dumps({"files": {"saved_model.pb": {"sha256": "0" * 64, "size": 5}}}).encode()
 
 
-@limits(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@limits(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=damaged(SUMS) | st.sampled_from(HOSTILE) | VALUES.map(lambda value: json.dumps(value).encode()))
 @example(text=b'{"files": {"saved_model.pb": {"sha256": "0", "size": Infinity}}}')
 @example(text=b'{"files": {"saved_model.pb": {"sha256": "0", "size": NaN}}}')

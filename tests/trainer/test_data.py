@@ -124,7 +124,7 @@ def sound_archive(kind: str) -> bytes:
 def test_fault_75_a_damaged_archive_is_one_sentence(kind: str, tmp_path: Path) -> None:
     place = tmp_path / "mnist.tar"
 
-    @limits(max_examples=80, deadline=None, database=None)
+    @limits(max_examples=80, database=None)
     @given(damaged(sound_archive(kind)))
     def refused(content: bytes) -> None:
         place.write_bytes(content)

@@ -78,7 +78,7 @@ def test_no_bytes_whatever_cause_more_than_a_sentence(content: bytes) -> None:
             decode(start + content)
 
 
-@limits(max_examples=300, deadline=None)
+@limits(max_examples=300)
 @given(st.sampled_from([idx.encode(IMAGES), gzip.compress(idx.encode(IMAGES), mtime=0)]).flatmap(damaged))
 def test_fault_72_a_damaged_file_is_refused_in_one_sentence_or_has_the_right_form(content: bytes) -> None:
     try:
@@ -88,7 +88,7 @@ def test_fault_72_a_damaged_file_is_refused_in_one_sentence_or_has_the_right_for
         assert "\n" not in str(error)
 
 
-@limits(max_examples=200, deadline=None)
+@limits(max_examples=200)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=5), st.binary(max_size=2000))
 def test_fault_72_no_header_whatever_is_believed(header: list[int], rest: bytes) -> None:
     content = struct.pack(f">{len(header)}i", *header) + rest

@@ -104,14 +104,14 @@ def test_fault_74_a_member_packed_in_a_way_that_may_want_gigabytes_is_refused() 
         unpack(packed.getvalue())
 
 
-@limits(max_examples=200, deadline=None)
+@limits(max_examples=200)
 @given(damaged(SMALL))
 def test_fault_72_a_damaged_archive_gives_the_images_or_a_value_error(broken: bytes) -> None:
     with contextlib.suppress(ValueError):
         assert isinstance(unpack(broken), Samples)
 
 
-@limits(max_examples=150, deadline=None)
+@limits(max_examples=150)
 @given(records({"dataset": "mnist", "stand_in": False}))
 def test_whatever_the_source_says_it_names_a_dataset_or_is_refused(source: bytes) -> None:
     try:
@@ -120,7 +120,7 @@ def test_whatever_the_source_says_it_names_a_dataset_or_is_refused(source: bytes
         assert "source.json" in str(error)
 
 
-@limits(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@limits(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records({"tag": "9", "dataset": {"name": "digits", "stand_in": True}}))
 def test_whatever_a_card_holds_it_says_stand_in_or_nothing(tmp_path: Path, card: bytes) -> None:
     (tmp_path / "9").mkdir(exist_ok=True)
