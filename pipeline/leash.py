@@ -98,7 +98,7 @@ def run(
             channel.exec_command("sh -s")
             try:
                 opened(channel)
-                channel.sendall(script(token, argv, env, cwd).encode())
+                tell(channel, script(token, argv, env, cwd))
                 timed_out = not read(channel, out, err, deadline)
             finally:
                 let_go(channel)
@@ -114,6 +114,15 @@ def run(
         words = " ".join((out.noise + err.noise).decode(errors="replace").split())[-160:] or "it said nothing"
         raise RunFailed(f"host {host} runs no commands for us: {words}; this must work: {by_hand(host)} true")
     return Finished(code, out.tail.text(), err.tail.text(), timed_out)
+
+
+def tell(channel: Any, text: str) -> None:
+    """Send the host's `sh` its input; where something else ran in its place and has ended, what that said is read."""
+    try:
+        channel.sendall(text.encode())
+    except OSError:
+        if not channel.get_transport().is_active():
+            raise
 
 
 def read(channel: Any, out: Behind, err: Behind, deadline: float) -> bool:

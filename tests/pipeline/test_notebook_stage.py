@@ -41,7 +41,10 @@ def test_jupyter_is_installed_at_its_first_use_pinned_and_with_pips_own_variable
     assert command.env["PIP_INDEX_URL"] == "https://pypi.example"
 
 
-def test_nothing_is_installed_into_a_python_that_is_not_the_checkouts(without_jupyter: None) -> None:
+def test_nothing_is_installed_into_a_python_that_is_not_the_checkouts(
+    without_jupyter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
     with pytest.raises(PipelineError, match=r"Jupyter is not installed here: `.* -m pip install -r .*`") as caught:
         notebook.installed()
     assert caught.value.code == UNFIT

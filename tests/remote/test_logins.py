@@ -8,12 +8,13 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import free_ports
 from fakes.sshd import Sshd, key_of, keygen
-from pipeline import ssh
+from pipeline import leash, ssh
 from pipeline.errors import FAILED, UNFIT, RunFailed
 from pipeline.there import There
 from tests.remote.machine import on, refused, shell, until
@@ -153,4 +154,18 @@ def test_a_port_where_no_ssh_speaks_is_given_up(own_server: Sshd, root: Path, mo
 
 def test_an_account_that_runs_no_commands_is_one_sentence(own_server: Sshd, root: Path) -> None:
     own_server.authorized.write_text(f'command="echo Only SFTP; exit 1",{own_server.authorized.read_text()}')
+    refused(own_server, root, "runs no commands for us: Only SFTP")
+
+
+def test_an_account_that_has_ended_before_it_was_told_anything_is_the_same_sentence(
+    own_server: Sshd, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_server.authorized.write_text(f'command="echo Only SFTP; exit 1",{own_server.authorized.read_text()}')
+    tell = leash.tell
+
+    def late(channel: Any, text: str) -> None:
+        until(lambda: channel.closed)
+        tell(channel, text)
+
+    monkeypatch.setattr(leash, "tell", late)
     refused(own_server, root, "runs no commands for us: Only SFTP")
