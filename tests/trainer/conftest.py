@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.trainer.cloud import Cloud
 from trainer.__main__ import main
 from trainer.data import Dataset, Split
 
@@ -103,3 +104,12 @@ def dataset() -> Dataset:
     images = np.zeros((200, 28, 28), np.uint8)
     images[np.arange(200), 4:24, 2 * labels + 4] = 255
     return Dataset("strokes", False, "a test", Split(images[:150], labels[:150]), Split(images[150:], labels[150:]))
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    """A Cloud Storage with the bucket `b-one`; every request must have been one that it knows."""
+    made = Cloud(tmp_path, "b-one")
+    yield made
+    made.close()
+    assert made.state.unknown == []

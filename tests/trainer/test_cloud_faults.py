@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.trainer.cloud import Cloud
 
@@ -28,15 +24,6 @@ for line in sys.stdin:
     except TrainerError as error:
         print(type(error).__name__, error, flush=True)
 """
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    """A Cloud Storage with the bucket `b-one`; every request must have been one that it knows."""
-    made = Cloud(tmp_path, "b-one")
-    yield made
-    made.close()
-    assert made.state.unknown == []
 
 
 def train(cloud: Cloud, code: int) -> str:

@@ -10,19 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from conftest import free_ports
 from trainer import meeting
 from trainer.cluster import Member
 from trainer.errors import LostMember, UsageError
 
 TERMS = {"seed": 1, "dataset": "digits"}
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Members:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,6 @@ from tests.trainer.cloud import Cloud
 
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS, BUCKET = "roles/storage.objectUser", "roles/storage.legacyBucketReader"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    """A Cloud Storage with the bucket `b-one`; every request must have been one that it knows."""
-    made = Cloud(tmp_path, "b-one")
-    yield made
-    made.close()
-    assert made.state.unknown == []
 
 
 def run(cloud: Cloud, place: str = "gs://b-one") -> subprocess.CompletedProcess[str]:
