@@ -145,13 +145,16 @@ def recorded(settings: Settings, tag: str) -> dict[str, str] | None:
 
 def record(settings: Settings, run: Run) -> None:
     """Write down what a run starts from, or goes on with, beside its checkpoints; makes a folder without `deploy`."""
-    if run.state == "done" or recorded(settings, run.tag) == inputs(settings):
+    if run.state == "done":
+        return
+    made_from = inputs(settings)
+    if recorded(settings, run.tag) == made_from:
         return
     if settings.storage.kind == "folder":  # a bucket made here would be one that no workload may enter
         storage.of(settings).create()
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     by = {"tuned_by": settings.training.tuned_by} if settings.training.tuned_by else {}
-    text = json.dumps({"tag": run.tag, "started": started, "inputs": inputs(settings), **by}, indent=1)
+    text = json.dumps({"tag": run.tag, "started": started, "inputs": made_from, **by}, indent=1)
     storage.of(settings).write(f"{run.tag}/run.json", text)
 
 

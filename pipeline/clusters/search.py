@@ -29,9 +29,9 @@ def run(settings: Settings, show: Say) -> None:
     progress = Progress(settings, show)
     while left := tuning.due(settings, tuning.ended(settings)):
         together(settings, left, progress)
-    if not tuning.winner(settings, tuning.ended(settings)):
-        failed = tuning.ended(settings)
-        raise RunFailed(f"every trial failed; the first: {failed[0].failure if failed else 'there was none'}")
+    ended = tuning.ended(settings)
+    if not tuning.winner(settings, ended):
+        raise RunFailed(f"every trial failed; the first: {ended[0].failure if ended else 'there was none'}")
 
 
 def together(settings: Settings, left: list[tuple[int, int]], progress: Progress) -> None:
@@ -89,19 +89,18 @@ class Progress:
     def __init__(self, settings: Settings, show: Say) -> None:
         before = tuning.ended(settings)
         self.settings, self.show = settings, show
-        self.found, self.count = before, len(before)
+        self.found = before
         self.seconds, self.steps = 0.0, 0
         if before:
             show(f"ended before: {len(before)} of {tuning.total(settings)}")
 
     def tell(self, trial: Trial) -> None:
         self.found.append(trial)
-        self.count += 1
         self.seconds, self.steps = self.seconds + trial.seconds, self.steps + trial.steps
         reached = f"failed: {trial.failure.splitlines()[0]}" if trial.failure else tuning.figure(self.settings, trial)
         best = min(self.found, key=lambda one: tuning.rank(self.settings, one))
         so_far = "" if best.failure else f"; best {tuning.figure(self.settings, best)} ({best.name})"
-        head = f"{self.count} of {tuning.total(self.settings)}: {trial.name}, {tuning.told(trial.values)}"
+        head = f"{len(self.found)} of {tuning.total(self.settings)}: {trial.name}, {tuning.told(trial.values)}"
         self.show(f"{head}: {reached} in {trial.seconds:.1f} s{so_far}; about {self.left():.0f} s left")
 
     def left(self) -> float:
