@@ -97,7 +97,7 @@ class CloudBucket:
     def write(self, name: str, text: str, generation: int | None = None) -> None:
         """Write an object whole; with `generation` only over that very one (0: only where there is none).
 
-        Raises PipelineError where somebody else was quicker.
+        Raises RunFailed where somebody else was quicker.
         """
         from google.api_core import exceptions
 
@@ -106,8 +106,7 @@ class CloudBucket:
             try:
                 blob.upload_from_string(text, if_generation_match=generation, timeout=TIMEOUT)
             except exceptions.PreconditionFailed:
-                words = f"gs://{self.name}/{name} was changed by somebody else meanwhile; look, and try again"
-                raise PipelineError(words) from None
+                raise RunFailed(overtaken(f"gs://{self.name}/{name}")) from None
 
     def generation(self, name: str) -> int:
         """The generation of an object, 0 where there is none: what `write` compares with."""
@@ -190,6 +189,11 @@ def taken(settings: Settings) -> str:
         f"{settings.bucket} is there and belongs to somebody else: it does not bear this environment's labels; "
         f"choose another name: --set storage.bucket=…"
     )
+
+
+def overtaken(name: str) -> str:
+    """The sentence for the second of two people who change a file at once."""
+    return f"{name} was changed by somebody else meanwhile: nothing was written; look at it, and try again"
 
 
 def credentials_of(settings: Settings) -> Any:

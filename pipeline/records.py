@@ -14,6 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 LIMIT = 1 << 20
 """Bytes of a record at most; a card takes 3 KB."""
 
+TAG = "[1-9][0-9]{0,18}"
+"""A version's tag as a pattern: a whole number, as the servers read it."""
+
 MOST_IMAGES, PIXELS = 10_000, 784
 PACKED = 16 << 20
 """Bytes of a test_images.zip at most; 500 images take 90 KB."""

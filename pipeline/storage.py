@@ -9,7 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.cloudstorage import CloudBucket
+from filelock import FileLock
+
+from pipeline.cloudstorage import CloudBucket, overtaken
+from pipeline.errors import RunFailed
 from pipeline.files import write
 from pipeline.settings import Settings
 
@@ -32,8 +35,14 @@ class Bucket(Protocol):
     def read_bytes(self, name: str, limit: int | None = None) -> bytes | None:
         """A file's content, of a larger one the first `limit` bytes; None if it is not there."""
 
-    def write(self, name: str, text: str) -> None:
-        """Write a file whole or not at all."""
+    def write(self, name: str, text: str, generation: int | None = None) -> None:
+        """Write a file whole or not at all; with `generation` only over that very one (0: only where there is none).
+
+        Raises RunFailed where somebody else was quicker.
+        """
+
+    def generation(self, name: str) -> int:
+        """A number for a file's present content, 0 where there is none: what `write` compares with."""
 
     def folders(self, name: str = "") -> list[str]:
         """The names of the folders in a folder, sorted; none if it is not there."""
@@ -78,8 +87,19 @@ class Folder:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def write(self, name: str, text: str) -> None:
-        write(self.path / name, text)
+    def write(self, name: str, text: str, generation: int | None = None) -> None:
+        if generation is None:
+            write(self.path / name, text)
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path / f".{name.replace('/', '-')}.lock"):  # a rename alone compares with nothing
+            if self.generation(name) != generation:
+                raise RunFailed(overtaken(str(self.path / name)))
+            write(self.path / name, text)
+
+    def generation(self, name: str) -> int:
+        content = self.read_bytes(name)
+        return 0 if content is None else int.from_bytes(hashlib.sha256(content).digest()[:8]) | 1
 
     def folders(self, name: str = "") -> list[str]:
         """The names of the folders in a folder, sorted; none if it is not there."""

@@ -92,7 +92,7 @@ def look(settings: Settings, tag: str) -> Version | str:
 
 def is_tag(name: str) -> bool:
     """Whether a folder's name is a version's: a whole number, as the servers read it."""
-    return re.fullmatch("[1-9][0-9]{0,18}", name) is not None
+    return re.fullmatch(records.TAG, name) is not None
 
 
 def newest(settings: Settings) -> Version | None:
