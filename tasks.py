@@ -40,10 +40,29 @@ def train(c: Context, tag: str = "", force: bool = False) -> None:
 
 @task
 def serve(c: Context) -> None:
-    """Serve the newest version over gRPC and REST."""
+    """Serve the newest version if it passes the gate."""
     from pipeline.running import up
 
     up(c, "serve")
+
+
+@task(
+    positional=["version"],
+    help={"version": "Which one, by its tag.", "force": "Even if the gate refuses it; that is recorded."},
+)
+def promote(c: Context, version: str, force: bool = False) -> None:
+    """Make a version stable and serve it."""
+    from pipeline.running import up
+
+    up(c, "promote", version=version, force=force)
+
+
+@task
+def rollback(c: Context) -> None:
+    """Serve the version again that was stable before."""
+    from pipeline.running import up
+
+    up(c, "rollback")
 
 
 @task
@@ -119,10 +138,18 @@ def predict(c: Context, count: int = 10) -> None:
     predict(c, count)
 
 
+@task(help={"count": "How many test images to send, 1 to 500."})
+def smoke(c: Context, count: int = 100) -> None:
+    """Ask the service with test images: right, quick, which."""
+    from pipeline.views import smoke
+
+    smoke(c, count)
+
+
 @task(help={"json": "Print the whole model cards as JSON."})
 def models(c: Context, json: bool = False) -> None:
-    """List the versions with what each reached."""
-    from pipeline.views import models
+    """List the versions: what each reached, which is stable."""
+    from pipeline.models import models
 
     models(c, json)
 

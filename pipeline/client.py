@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import urllib.error
 import urllib.request
 from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pipeline import records
@@ -47,8 +50,12 @@ def versions(rest: str, model: str) -> dict[str, str]:
     return {status["version"]: status["state"] for status in statuses(rest, model)}
 
 
+class NotServed(RunFailed):
+    """The server refuses a version, or has not loaded it in time."""
+
+
 def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
-    """Wait until a version is AVAILABLE; RunFailed as soon as the server refuses it, or after `limit` seconds.
+    """Wait until a version is AVAILABLE; NotServed as soon as the server refuses it, or after `limit` seconds.
 
     A server that has loaded nothing yet knows no such model: that passes too.
     """
@@ -56,22 +63,22 @@ def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
     while True:
         try:
             there = {one["version"]: one for one in statuses(rest, model)}
-        except RunFailed:
+        except RunFailed as error:
             if time.monotonic() > deadline:
-                raise
+                raise NotServed(str(error.message)) from None
             there = {}
         if there.get(tag, {}).get("state") == "AVAILABLE":
             return
         refused = there.get(tag, {}).get("status", {}).get("error_message")
         if refused:
             remedy = "`invoke train --force serve` makes another version"
-            raise RunFailed(f"the model server refuses version {tag}: {refused}\n  {remedy}")
+            raise NotServed(f"the model server refuses version {tag}: {refused}\n  {remedy}")
         if time.monotonic() > deadline:
             has = ", ".join(f"{version} {one['state']}" for version, one in there.items()) or "none"
-            raise RunFailed(
+            raise NotServed(
                 f"version {tag} is not served after {limit:g} s; there is: {has}; see `invoke logs serving`"
             )
-        time.sleep(0.2)
+        time.sleep(0.1)
 
 
 def images(packed: bytes, count: int) -> list[tuple[bytes, int]]:
@@ -82,25 +89,49 @@ def images(packed: bytes, count: int) -> list[tuple[bytes, int]]:
         raise RunFailed(f"the version's test images cannot be read: {error}") from None
 
 
-def predict(grpc_address: str, model: str, given: list[bytes], deadline: float = 10.0) -> Answers:
-    """Send images (784 grey bytes each) in one Predict call; RunFailed with the server's status and words."""
+def predict(grpc_address: str, model: str, given: list[bytes], label: str = "", deadline: float = 10.0) -> Answers:
+    """Send images (784 grey bytes each) in one Predict call; RunFailed with the server's status and words.
+
+    `label` names a version by its label; without, the server takes the newest that it has loaded.
+    """
+    with calling(grpc_address, model, label, deadline) as call:
+        return call(given)
+
+
+@contextlib.contextmanager
+def calling(
+    grpc_address: str, model: str, label: str = "", deadline: float = 10.0
+) -> Iterator[Callable[[list[bytes]], Answers]]:
+    """Inside, a function that sends images as `predict` does, each time over the same connection."""
     import grpc
 
-    request, response = messages()
+    with grpc.insecure_channel(grpc_address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        call = channel.unary_unary(PREDICT, bytes, messages()[1].FromString)
+
+        def ask(given: list[bytes]) -> Answers:
+            request = request_of(model, given, label).SerializeToString()
+            began = time.perf_counter()
+            try:
+                answer = call(request, timeout=deadline)
+            except grpc.RpcError as error:
+                raise RunFailed(f"{model} at {grpc_address} answered {error.code().name}: {error.details()}") from None
+            return read(answer, (time.perf_counter() - began) * 1000)
+
+        yield ask
+
+
+def request_of(model: str, given: list[bytes], label: str) -> Any:
+    """A PredictRequest for images."""
+    request = messages()[0]()
     request.model_spec.name, request.model_spec.signature_name = model, "serving_default"
+    if label:
+        request.model_spec.version_label = label
     tensor = request.inputs["x"]
     tensor.dtype = FLOAT
     for size in (len(given), PIXELS):
         tensor.tensor_shape.dim.add(size=size)
     tensor.float_val.extend(byte / 255 for byte in b"".join(given))
-    with grpc.insecure_channel(grpc_address, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        call = channel.unary_unary(PREDICT, type(request).SerializeToString, response.FromString)
-        began = time.perf_counter()
-        try:
-            answer = call(request, timeout=deadline)
-        except grpc.RpcError as error:
-            raise RunFailed(f"{model} at {grpc_address} answered {error.code().name}: {error.details()}") from None
-    return read(answer, (time.perf_counter() - began) * 1000)
+    return request
 
 
 def healthy(grpc_address: str) -> None:
@@ -121,8 +152,9 @@ def healthy(grpc_address: str) -> None:
         raise RunFailed(f"the model server at {grpc_address} says that it is {state}")
 
 
+@cache
 def messages() -> tuple[Any, Any]:
-    """An empty PredictRequest, and the PredictResponse class."""
+    """The classes PredictRequest and PredictResponse."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     pool = descriptor_pool.DescriptorPool()
@@ -132,7 +164,7 @@ def messages() -> tuple[Any, Any]:
         message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
         for name in ("PredictRequest", "PredictResponse")
     )
-    return request(), response
+    return request, response
 
 
 def read(answer: Any, milliseconds: float) -> Answers:

@@ -176,10 +176,14 @@ def _validated(environment: str, given: dict[str, Given]) -> Settings:
 
 
 def _nested(given: dict[str, Given]) -> dict[str, Any]:
-    nested: dict[str, Any] = {key.partition(".")[0]: {} for key in KNOWN if "." in key}
-    for key, entry in given.items():
-        section, dot, name = key.rpartition(".")
-        (nested[section] if dot else nested)[name] = entry.value
+    """The values in their groups; a group that nobody writes is there and empty, so that its settings are missed."""
+    nested: dict[str, Any] = {}
+    for key in (*KNOWN, *given):
+        group, (*above, name) = nested, key.split(".")
+        for part in above:
+            group = group.setdefault(part, {})
+        if key in given:
+            group[name] = given[key].value
     return nested
 
 

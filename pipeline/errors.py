@@ -16,6 +16,10 @@ class PipelineError(Exit):
         super().__init__(message=message, code=code)
 
 
+class Refusal(PipelineError):
+    """A decision against what was asked: the same command would come to it again, so none is named to go on with."""
+
+
 class RunFailed(PipelineError):
     """A tool or a run failed (exit 1): what it was doing, its own words, a likely cause, how to go on."""
 

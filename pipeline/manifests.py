@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline import endpoint, images, placement, trials
+from pipeline import endpoint, images, placement, served, trials
 from pipeline.errors import PipelineError
 from pipeline.settings import MANAGED_BY, ROOT, Settings
 
@@ -54,7 +54,7 @@ def components(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in COMPONENTS if name != "iap" or settings.iap.enabled)
 
 
-def context(settings: Settings, tag: str, digests: Mapping[str, str]) -> dict[str, Any]:
+def context(settings: Settings, tag: str, digests: Mapping[str, str], state: served.Served) -> dict[str, Any]:
     """What a template may name: the settings' sections and what follows from them."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "notebook_directory", "location")}
@@ -63,7 +63,8 @@ def context(settings: Settings, tag: str, digests: Mapping[str, str]) -> dict[st
         "page_address_name": endpoint.page_address_name(settings),
     }  # fmt: skip
     used = {name: image(settings, name, digests) for name in images.IMAGES}
-    return {**values, **derived, **public, "images": used, "tag": tag}
+    config = served.text(settings.serving.model_name, f"{settings.bucket}/export", state)
+    return {**values, **derived, **public, "images": used, "tag": tag, "models_config": config}
 
 
 def image(settings: Settings, name: str, digests: Mapping[str, str]) -> str:
@@ -71,10 +72,17 @@ def image(settings: Settings, name: str, digests: Mapping[str, str]) -> str:
     return f"{settings.registry}/{name}@{digests[name]}" if name in digests else images.reference(settings, name)
 
 
-def render(settings: Settings, component: str, tag: str, digests: Mapping[str, str] | None = None) -> list[Manifest]:
+def render(
+    settings: Settings,
+    component: str,
+    tag: str,
+    digests: Mapping[str, str] | None = None,
+    state: served.Served | None = None,
+) -> list[Manifest]:
     """One component's manifests for an environment and a version tag.
 
-    `digests` pins images of ours by name, as in `{"train": "sha256:…"}`: a tag can be moved, a digest cannot.
+    `digests` pins images of ours by name, as in `{"train": "sha256:…"}`: a tag can be moved, a digest cannot. `state`
+    is what the model server is to serve, the version alone unless given.
 
     Raises PipelineError naming the template's file and line for an undefined variable, a syntax error, or output
     that is not a list of Kubernetes objects.
@@ -86,7 +94,7 @@ def render(settings: Settings, component: str, tag: str, digests: Mapping[str, s
     )  # fmt: skip
     loader.filters["tojson"] = quoted
     try:
-        text = loader.get_template(name).render(context(settings, tag, digests or {}))
+        text = loader.get_template(name).render(context(settings, tag, digests or {}, state or served.only(tag)))
     except jinja2.TemplateSyntaxError as error:
         raise PipelineError(f"templates/{name}:{error.lineno}: {error.message}") from None
     except jinja2.UndefinedError as error:
@@ -107,8 +115,12 @@ def trial(settings: Settings, experiment: str, digests: Mapping[str, str] | None
 
 
 def hashed(documents: list[Manifest]) -> list[Manifest]:
-    """The documents, pod templates annotated with a hash of the ConfigMaps: Kubernetes restarts no pod for those."""
-    config = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
+    """The documents, pod templates annotated with a hash of the ConfigMaps: Kubernetes restarts no pod for those.
+
+    What the model server looks at again by itself is left out of the hash: a promotion restarts nothing.
+    """
+    maps = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
+    config = [{name: text for name, text in data.items() if name != served.FILE} for data in maps]
     if config:
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
         for template in (template for document in documents for template in pod_templates(document)):

@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 from pipeline import clusters, costs, hands, lock, program, stages
 from pipeline.commands import Step
 from pipeline.config import settings_of
-from pipeline.errors import FAILED, INTERRUPTED, MISTAKE, PipelineError
+from pipeline.errors import FAILED, INTERRUPTED, MISTAKE, PipelineError, Refusal
 from pipeline.execution import Known, Outcome, execute, say
 from pipeline.foresight import foresee, rehearse
 from pipeline.processes import unwinding_on_sigterm
@@ -53,7 +53,8 @@ def up(c: Context, *names: str, **options: Any) -> None:
                     stages.stage(name).up(settings, **options), settings.build, screen.show, on, known
                 )
             except PipelineError as error:
-                raise type_of(error, f"{name}: {error.message}\n  {way_on(c, names[number:], options)}") from None
+                then = "" if isinstance(error, Refusal) else f"\n  {way_on(c, names[number:], options)}"
+                raise type_of(error, f"{name}: {error.message}{then}") from None
             except KeyboardInterrupt:
                 left = "" if settings.cluster.kind == "local" else "; what runs on the cluster goes on"
                 words = f"Interrupted{left}.\n  {way_on(c, names[number:], options)}"
@@ -109,7 +110,7 @@ def command(c: Context, *names: str) -> str:
     words = [os.environ.get("PIPELINE_COMMAND", "invoke"), *([] if plain else [f"--env={chosen['environment']}"])]
     if names == stages.STAGES:
         names = ("all",)
-    if {*names} & {*stages.STAGES, *stages.OPTIONAL, "all", "plan", "clean"}:
+    if {*names} & {*stages.STAGES, *stages.OPTIONAL, "promote", "rollback", "all", "plan", "clean"}:
         words += [word for change in chosen["set"] for word in ("--set", change)]
     return shlex.join([*words, *(word for name in names for word in name.split())])
 
@@ -119,6 +120,8 @@ NEXT = {
     "build": ("train",),
     "train": ("serve", "models", "logs train"),
     "serve": ("ui", "predict"),
+    "promote": ("models", "smoke", "rollback"),
+    "rollback": ("models", "smoke"),
     "tune": ("serve", "models", "config tuning"),
     "tensorboard": ("open tensorboard", "logs tensorboard"),
     "notebook": ("logs notebook", "status", "clean"),

@@ -20,6 +20,7 @@ PLACEHOLDER_PROJECT = "your-project-id"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Prefix = Annotated[str, AfterValidator(names.name_prefix)]
 Label = Annotated[str, AfterValidator(names.label)]
 Namespace = Annotated[str, AfterValidator(names.namespace)]
@@ -138,6 +139,11 @@ class Tuning(Section):
     parameters: Annotated[tuple[spaces.Space, ...], PlainValidator(partial(spaces.read, model=Training))]
 
 
+class Gate(Section):
+    min_accuracy: Share
+    max_drop: Share
+
+
 class Serving(Section):
     model_name: ServiceName
     address: Host
@@ -148,6 +154,7 @@ class Serving(Section):
     image: Image
     cpu: Cpu
     memory: Memory
+    gate: Gate
 
 
 class WebUi(Section):

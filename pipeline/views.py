@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -11,15 +10,19 @@ from typing import Any
 
 from invoke.context import Context
 
-from pipeline import client, clusters, hands, lock, manifests, records, storage, versions
+from pipeline import aliases, client, clusters, gate, hands, lock, manifests, records, storage, versions
 from pipeline.config import settings_of
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import execute, say
 from pipeline.files import write
 from pipeline.listing import table
 from pipeline.settings import Settings
+from pipeline.smoke import COUNT, run
 
 SHADES = " .:-=+*#%@"
+
+MOST = 500
+"""The test images that a version carries."""
 
 
 def show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -47,7 +50,8 @@ def status(c: Context) -> None:
         say("nothing runs: `invoke all` starts everything")
     there = versions.listed(settings)
     served = served_by(settings) if rows else {}
-    say(f"versions in the bucket: {', '.join(version.tag for version in there) or 'none'}")
+    stable = aliases.read(settings)[0].stable
+    say(f"versions in the bucket: {', '.join(version.tag for version in there) or 'none'}; stable: {stable or 'none'}")
     say(f"versions in the server: {', '.join(f'{tag} {state}' for tag, state in served.items()) or 'none'}")
 
 
@@ -65,32 +69,6 @@ def reach(settings: Settings, port: str) -> AbstractContextManager[Any]:
     return clusters.of(settings).reach(settings, f"{settings.serving.model_name}-service", port)
 
 
-def models(c: Context, as_json: bool = False) -> None:
-    """The versions in the bucket with what they reached, newest first."""
-    settings = attached(c)
-    there, served = versions.listed(settings), served_by(settings)
-    if as_json:
-        say(json.dumps([{**one.card, "size": one.size, "served": served.get(one.tag)} for one in there], indent=1))
-    elif not there:
-        say(f"no version is in {settings.bucket}/export yet: `invoke train` makes one")
-    else:
-        head = ("version", "made", "model", "steps", "test accuracy", "trained on", "seconds", "MB", "server")
-        show(head, [row(version, served) for version in there])
-        if any(version.card["dataset"]["stand_in"] for version in there):
-            say(
-                "\nSTAND-IN DATA: a version trained on digits has never seen MNIST; its accuracy is on held-out digits."
-            )
-
-
-def row(version: versions.Version, served: dict[str, str]) -> tuple[str, ...]:
-    card = version.card
-    accuracy = f"{card['metrics']['test_accuracy']:.2%} of {card['metrics']['test_examples']:,}"
-    seconds, size = f"{card['durations']['total_s']:.1f}", f"{version.size / 1e6:.1f}"
-    state = served.get(version.tag, "-")
-    made = (version.tag, card["created"], card["model"], str(card["steps"]))
-    return (*made, accuracy, card["dataset"]["name"], seconds, size, state)
-
-
 def predict(c: Context, count: int = 10) -> None:
     """Send test images through gRPC, print the first as text and what the server saw in each."""
     settings = attached(c)
@@ -100,8 +78,8 @@ def predict(c: Context, count: int = 10) -> None:
     )
     if not packed:
         raise PipelineError(f"no version with test images is in {settings.bucket}/export yet: `invoke train` makes one")
-    if not 1 <= count <= 500:
-        raise PipelineError(f"--count={count}: a version carries 500 test images; ask for 1 to 500")
+    if not 1 <= count <= MOST:
+        raise PipelineError(f"--count={count}: a version carries {MOST} test images; ask for 1 to {MOST}")
     chosen = client.images(packed, count)
     with reach(settings, "grpc-tf-serving") as way:
         answers = client.predict(way.address, settings.serving.model_name, [one for one, _ in chosen])
@@ -113,6 +91,19 @@ def predict(c: Context, count: int = 10) -> None:
         [(truth, seen, f"{sure:.1%}", "" if ok else "wrong") for (_, truth), seen, sure, ok in rows],
     )
     say(f"{sum(right)} of {len(right)} right, by version {answers.version}, in {answers.milliseconds:.1f} ms")
+
+
+def smoke(c: Context, count: int = COUNT) -> None:
+    """Send test images one by one over gRPC and REST; RunFailed where fewer are right than the card lets expect."""
+    if not 1 <= count <= MOST:
+        raise PipelineError(f"--count={count}: a version carries {MOST} test images; ask for 1 to {MOST}")
+    report = run(attached(c), count)
+    show(("over", "right", "p50", "p99", "answered by"), report.lines())
+    for card in report.cards:
+        say(f"card of {card.tag}: {gate.accuracy(card):.2%} of all test images are right")
+    say(f"to be expected of {len(report.images)}: {report.least} or more")
+    if trouble := report.trouble():
+        raise RunFailed(trouble)
 
 
 def drawing(image: bytes) -> None:

@@ -186,4 +186,4 @@ def of_people(of: Settings) -> Iterator[Command]:
     finally:
         hands.of = before
     yield from recorder.commands
-    yield access.Forward(of, "service/web-ui", 80, 0, "").command
+    yield access.Forward(of, "service/web-ui", (80,), 0, "").command

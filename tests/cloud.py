@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conftest import Checkout
+from conftest import NO_GATE, Checkout
 from fakes.world import World
 from lent import ModelServer
 
@@ -24,14 +27,15 @@ class Cloud:
         self.world.state.of("hooks")["ready"] = self.prepare
         self.server = ModelServer.taken()
         self.rest = self.server.rest
-        self.served = set[str]()
+        self.served, self.delivered = set[str](), ""
+        self.kubelet = ThreadPoolExecutor(1)
 
     @property
     def state(self) -> Any:
         return self.world.state
 
     def argv(self, *words: str, env: str = "staging") -> list[str]:
-        sets = [word for change in self.world.sets() for word in ("--set", change)]
+        sets = [word for change in (*self.world.sets(), *NO_GATE) for word in ("--set", change)]
         return [sys.executable, "-m", "invoke", f"--env={env}", *sets, *words]
 
     def environ(self, **extra: str) -> dict[str, str]:
@@ -54,9 +58,26 @@ class Cloud:
         cluster.measure = self.measured
         for port, local in ((9000, self.server.grpc), (8500, self.server.rest)):
             cluster.backends["kubeflow", "mnist-service", port] = local
+        cluster.store.listeners.append(partial(self.noticed, cluster))
+
+    def noticed(self, cluster: Any, change: Any) -> None:
+        """A pod of the model server has come, or somebody wrote to it: its kubelet brings it its ConfigMap's file.
+
+        To a ConfigMap that changes nobody pays attention: a kubelet takes up to two minutes for that.
+        """
+        if change.kind.resource == "pods" and change.found["metadata"]["name"].startswith("mnist-serving-"):
+            self.deliver(cluster)
+
+    def deliver(self, cluster: Any) -> None:
+        """Have the model server follow the ConfigMap as it is now, if it does not yet."""
+        found = cluster.store.get(cluster.kind("configmaps"), "kubeflow", "mnist-serving")
+        text = re.sub(r"gs://[^/]+/export", str(self.export), found["data"]["models.config"]) if found else ""
+        if text not in ("", self.delivered):
+            self.delivered = text
+            self.kubelet.submit(self.server.follow, text)
 
     def trained(self, job: dict[str, Any]) -> None:
-        """A TFJob has succeeded: the version that it was to export is in its bucket, and the server sees it."""
+        """A TFJob has succeeded: the version that it was to export is in its bucket, and where the server finds it."""
         (container,) = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"]
         flags = dict(word.removeprefix("--").split("=", 1) for word in container["args"])
         if "tf-validation-share" in flags:
@@ -66,7 +87,7 @@ class Cloud:
             self.world.upload_folder(bucket, f"export/{tag}", self.version)
             shutil.copytree(self.version, self.export / tag)
             if not self.served:
-                self.server.serve(self.export)
+                self.server.start(self.export)
             self.served.add(tag)
 
     def measured(self, job: dict[str, Any]) -> dict[str, str]:
@@ -82,6 +103,7 @@ class Cloud:
         return {name: f"{value:.6f}" for name, value in figures.items()}
 
     def close(self) -> None:
+        self.kubelet.shutdown()
         self.server.give_back()
         self.checkout.end()
         self.world.close()

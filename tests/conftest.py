@@ -25,6 +25,9 @@ PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "servi
 SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
 """A training of a few seconds that needs no network."""
 
+NO_GATE = ("serving.gate.min_accuracy=0", "serving.gate.max_drop=1")
+"""Settings with which a version that learned for a second is served: a test of the gate takes others."""
+
 NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
 """Variables of whoever runs the tests that would change what invoke does."""
 
@@ -55,7 +58,7 @@ class Checkout:
         self.sets = [
             f"serving.grpc_port={self.grpc}", f"serving.rest_port={self.rest}", f"web_ui.port={self.ui}",
             f"web_ui.service_port={self.ui}", f"tensorboard.port={self.board}",
-            f"tensorboard.service_port={self.board}",
+            f"tensorboard.service_port={self.board}", *NO_GATE,
         ]  # fmt: skip
 
     def argv(self, *words: str) -> list[str]:

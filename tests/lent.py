@@ -11,7 +11,7 @@ from conftest import ROOT, free_ports
 
 
 class ModelServer:
-    """A real server with a gRPC port and a REST port; it starts with the first folder that it is to serve."""
+    """A real server with a gRPC port and a REST port; its start is for whoever knows that it will be needed soon."""
 
     idle: list[ModelServer] = []  # noqa: RUF012
 
@@ -24,37 +24,32 @@ class ModelServer:
         """One that nobody has."""
         return cls.idle.pop() if cls.idle else cls()
 
-    def serve(self, folder: Path) -> None:
-        """Serve the versions in a folder, and look there every second."""
+    def start(self, folder: Path) -> None:
+        """Start it on a folder, where it looks every second, unless it runs."""
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "serving", f"--port={self.grpc}", f"--rest_api_port={self.rest}",
                  "--model_name=mnist", f"--model_base_path={folder}", "--file_system_poll_wait_seconds=1",
-                 "--enable_grpc_healthcheck_service=true"],
+                 "--enable_grpc_healthcheck_service=true", "--allow_version_labels_for_unavailable_models=true"],
                 cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ),
             )  # fmt: skip
-        else:
-            self.reload(folder)
 
     def give_back(self) -> None:
         """Unload everything; the next cloud may have it."""
-        if self.process is None or self.reload():
+        if self.process is None or self.follow("model_config_list {}"):
             self.idle.append(self)
         else:
             self.end()
 
-    def reload(self, *folders: Path) -> bool:
-        """Serve what is in these folders, one or none; whether the server answers at all."""
+    def follow(self, text: str) -> bool:
+        """Serve what a ModelServerConfig in protobuf's text form says; whether the server answers at all."""
         import grpc
+        from google.protobuf import text_format
         from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
         from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 
         request = ReloadConfigRequest()
-        request.config.model_config_list.SetInParent()
-        for folder in folders:
-            request.config.model_config_list.config.add(
-                name="mnist", base_path=str(folder), model_platform="tensorflow"
-            )
+        text_format.Parse(text, request.config)
         try:
             with grpc.insecure_channel(f"127.0.0.1:{self.grpc}") as channel:
                 ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=20, wait_for_ready=True)

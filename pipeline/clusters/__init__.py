@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, cast
 
-from pipeline.commands import Steps
+from pipeline.commands import Asking, Steps
 from pipeline.settings import Settings
 
 CLUSTERS = {
@@ -32,6 +32,14 @@ class Cluster(Protocol):
     address: Callable[[Settings, str, str], str]
     reach: Callable[..., AbstractContextManager[Any]]
     """(settings, service, port): inside, the Service's port is at the `address` of what it gives."""
+    ways: Callable[[Settings, str, tuple[str, ...]], AbstractContextManager[list[str]]]
+    """(settings, service, ports): inside, ports of the Service are at these addresses."""
+    each: Callable[[Settings, str, tuple[str, ...], Callable[..., object]], None]
+    """(settings, service, ports, ask): calls `ask` with the ports' addresses on each pod behind a Service."""
+    found: Callable[[Settings, str, str], Asking]
+    """(settings, kind, name): an object as it was applied; None where there is none."""
+    refreshed: Callable[[Settings, str, str], Steps]
+    """(settings, component, value): has a component's pods see their changed ConfigMaps now, not in a minute."""
     status: Callable[[Settings], list[tuple[str, ...]]]
     recover: Callable[[Settings], int]
 

@@ -50,12 +50,12 @@ def found(settings: Settings, *words: str, doing: str) -> Any:
 class Forward:
     """A `kubectl port-forward` that runs beside us, on this machine or on the environment's host."""
 
-    def __init__(self, settings: Settings, target: str, port: int, here: int, namespace: str) -> None:
-        self.hands = hands.of(settings)
+    def __init__(self, settings: Settings, target: str, ports: tuple[int, ...], here: int, namespace: str) -> None:
+        self.hands, self.ports = hands.of(settings), ports
         self.words: queue.Queue[str | PipelineError] = queue.Queue()
         self.command = kubectl(
-            settings, "port-forward", target, f"{here or ''}:{port}", "--address=127.0.0.1", limit="0",
-            namespace=namespace, doing=f"forward a port to {target}", timeout=FOREVER,
+            settings, "port-forward", target, *(f"{here or ''}:{port}" for port in ports), "--address=127.0.0.1",
+            limit="0", namespace=namespace, doing=f"forward a port to {target}", timeout=FOREVER,
         )  # fmt: skip
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -70,11 +70,14 @@ class Forward:
         finally:
             self.over.set()
 
-    def started(self) -> int:
-        """The port where it listens; raises PipelineError with kubectl's own words where it does not."""
+    def started(self) -> list[int]:
+        """The ports where it listens, in the order of those that it leads to.
+
+        Raises PipelineError with kubectl's own words where it does not.
+        """
         self.thread.start()
-        deadline = time.monotonic() + STARTING
-        while True:
+        deadline, listening = time.monotonic() + STARTING, list[int]()
+        while len(listening) < len(self.ports):
             try:
                 word = self.words.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
@@ -82,7 +85,8 @@ class Forward:
             if isinstance(word, PipelineError):
                 raise word
             if told := re.search(r"Forwarding from 127\.0\.0\.1:(\d+)", word):
-                return int(told[1])
+                listening.append(int(told[1]))
+        return listening
 
     def stop(self) -> None:
         """End it, with the process that it is."""
@@ -97,12 +101,24 @@ def reach(settings: Settings, service: str, port: str | int, here: int = 0, name
     `here`: the port on this machine, 0 for a free one. However this ends, the port-forward has ended.
     """
     number = port if isinstance(port, int) else port_of(settings, service, port, namespace)
-    forward = Forward(settings, f"service/{service}", number, 0 if settings.host else here, namespace)
+    with forwarded(settings, f"service/{service}", (number,), here, namespace) as (way,):
+        yield way
+
+
+@contextlib.contextmanager
+def forwarded(
+    settings: Settings, target: str, ports: tuple[int, ...], here: int = 0, namespace: str = ""
+) -> Iterator[list[Way]]:
+    """Inside, ports of a pod or a Service are on this machine's loopback, by one port-forward."""
+    forward = Forward(settings, target, ports, 0 if settings.host else here, namespace)
     try:
-        there = forward.started()
-        local = (here or free_port()) if settings.host else there
-        with forward.hands.forward(local, there):
-            yield Way(f"127.0.0.1:{local}", forward.over)
+        with contextlib.ExitStack() as ways:
+            made = list[Way]()
+            for there in forward.started():
+                local = (here or free_port()) if settings.host else there
+                ways.enter_context(forward.hands.forward(local, there))
+                made.append(Way(f"127.0.0.1:{local}", forward.over))
+            yield made
     finally:
         forward.stop()
 

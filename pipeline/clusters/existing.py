@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from pipeline import cloud, resources
-from pipeline.clusters import access, identity, kube, kubeflow, withdrawal, workloads
+from pipeline.clusters import access, behind, identity, kube, kubeflow, withdrawal, workloads
 from pipeline.commands import Command, Result, Steps, Write
 from pipeline.config import require_project
 from pipeline.errors import PipelineError
@@ -16,6 +16,7 @@ from pipeline.settings import Settings
 from pipeline.tools import kubeconfig, login
 
 address, reach, wait = access.address, access.reach, workloads.wait
+each, ways, found, refreshed = behind.each, behind.ways, kube.found, kube.refreshed
 logs, newest_job, status = access.logs, access.newest_job, access.status
 
 

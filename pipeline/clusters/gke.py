@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline import cloud, resources
-from pipeline.clusters import access, entrance, identity, kube, kubeflow, teardown, workloads
+from pipeline.clusters import access, behind, entrance, identity, kube, kubeflow, teardown, workloads
 from pipeline.commands import Asking, Note, Pause, Result, Steps
 from pipeline.config import require_project
 from pipeline.errors import PipelineError, RunFailed
@@ -16,6 +16,7 @@ from pipeline.settings import Settings
 from pipeline.tools import context, gcloud, kubeconfig, kubectl, login
 
 address, reach, wait = access.address, access.reach, workloads.wait
+each, ways, found, refreshed = behind.each, behind.ways, kube.found, kube.refreshed
 logs, newest_job, status = access.logs, access.newest_job, access.status
 
 POLL = 10.0

@@ -17,6 +17,9 @@ MARKER = "pipeline-environment"
 """The ConfigMap that says in the cluster itself which environment it is: templates/marker.yaml.j2."""
 
 
+NOTED = "pipeline/noted"
+"""The annotation whose change makes a kubelet look at a pod."""
+
 KUBEFLOW = "kubeflow"
 """The namespace where the training operator's own manifests put it."""
 
@@ -50,6 +53,23 @@ def get(settings: Settings, kind: str, name: str, **how: Any) -> Command:
     how = {"absent": NO_KIND, **how}
     more = ["--show-managed-fields"] if how.pop("show_managers", False) else []
     return look(settings, "get", kind, name, "--ignore-not-found", *more, doing=f"look for {kind} {name}", **how)
+
+
+def found(settings: Settings, kind: str, name: str) -> Asking:
+    """An object as it was applied; None where there is none, or is nothing to ask yet."""
+    return (yield get(settings, kind.lower(), name, needs=("namespace",)))
+
+
+def refreshed(settings: Settings, component: str, value: str) -> Steps:
+    """Annotate a component's pods: the kubelet then brings their changed ConfigMaps at once, not within a minute.
+
+    https://kubernetes.io/docs/tasks/configure-pod-container/configure-pod-configmap/
+    """
+    pods = f"--selector={selector(settings)},app.kubernetes.io/name={component}"
+    yield kubectl(
+        settings, "annotate", "pods", pods, f"{NOTED}={value}", "--overwrite", retry=True, timeout=60,
+        doing=f"have the pods of {component} look at their files",
+    )  # fmt: skip
 
 
 def exists(settings: Settings, kind: str, name: str) -> Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pipeline.clusters import addresses, jobs, logfiles, pods
 from pipeline.clusters.addresses import address as address
 from pipeline.clusters.objects import store
 from pipeline.clusters.supervisor import Supervisor
-from pipeline.commands import Call, Probe, Result, Steps, Unchanged, Watch, Write
+from pipeline.commands import Asking, Call, Probe, Result, Steps, Unchanged, Watch, Write
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest, dump
 from pipeline.processes import end, marked
@@ -151,6 +151,25 @@ def last_words(settings: Settings, name: str) -> str:
 def reach(settings: Settings, service: str, port: str, here: int = 0) -> Iterator[addresses.Way]:
     """A Service's port is on this machine's loopback already."""
     yield addresses.Way(address(settings, service, port))
+
+
+@contextlib.contextmanager
+def ways(settings: Settings, service: str, ports: tuple[str, ...]) -> Iterator[list[str]]:
+    yield [address(settings, service, port) for port in ports]
+
+
+def each(settings: Settings, service: str, ports: tuple[str, ...], ask: Callable[..., object]) -> None:
+    """One machine runs one process behind a Service."""
+    ask(*(address(settings, service, port) for port in ports))
+
+
+def found(settings: Settings, kind: str, name: str) -> Asking:
+    return (yield Probe(f"what {kind} {name} says", partial(store(settings).get, kind, name)))
+
+
+def refreshed(settings: Settings, component: str, value: str) -> Steps:
+    """A ConfigMap's files are written anew with the look at the process that reads them."""
+    yield from ()
 
 
 def logs(settings: Settings, name: str, lines: int, follow: bool, show: Say) -> None:

@@ -10,6 +10,7 @@ from pipeline import clusters, images, manifests
 from pipeline.commands import Asking, Probe, Result, Steps, Together
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
+from pipeline.served import Served
 from pipeline.settings import Settings
 
 STAGES = ("deploy", "build", "train", "serve", "ui")
@@ -28,6 +29,7 @@ NEEDS = {
     "train": ("operator", "bucket", "version"),
     "preflight": ("bucket", "version"),
     "tune": ("operator", "bucket", "katib"),
+    "serving": ("version",),
 }
 """Component → what must have been made before it can be compared with what is in the cluster."""
 
@@ -55,13 +57,15 @@ def page_up(settings: Settings, component: str) -> Steps:
         yield Result(f"{place} inside the cluster")
 
 
-def brought_up(settings: Settings, *components: str, tag: str = "", makes: str = "") -> Steps:
+def brought_up(
+    settings: Settings, *components: str, tag: str = "", makes: str = "", state: Served | None = None
+) -> Steps:
     """Render the components, apply them, and wait until all are as they should be."""
     cluster, documents = clusters.of(settings), list[Manifest]()
     yield from cluster.guard(settings)
     digests = yield from pinned(settings, *components)
     for component in components:
-        rendered = manifests.render(settings, component, tag, digests)
+        rendered = manifests.render(settings, component, tag, digests, state)
         needs = (*(f"image {name}" for name in USES.get(component, ())), *NEEDS.get(component, ()))
         yield from cluster.apply(settings, component, rendered, makes=makes or component, needs=needs)
         documents += rendered

@@ -1,67 +1,99 @@
-"""Serve: TensorFlow Serving on the newest version, and a Service in front of it."""
+"""Serve: TensorFlow Serving on the stable version, which the newest becomes, and a Service in front of it."""
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
-from pipeline import client, clusters, records, storage, versions
-from pipeline.commands import Probe, Result, Steps, Together, Watch
-from pipeline.errors import PipelineError, RunFailed
+from pipeline import aliases, choice, client, clusters, rollout, smoke
+from pipeline.choice import Choice
+from pipeline.commands import Asking, Call, Note, Probe, Result, Steps, Together, Watch
+from pipeline.served import FILE, Served, moves, only, read, spoken, summary
 from pipeline.settings import Settings
 from pipeline.stages import brought_up
 
-PATIENCE = 60.0
-"""Seconds for the server to take a version up: it looks every `serving.poll_seconds`, and a load takes a second."""
-
 
 def up(settings: Settings) -> Steps:
-    name = settings.serving.model_name
     yield from clusters.of(settings).guard(settings)
-    look = partial(newest, settings)
-    tag = yield Probe("which version is the newest", look, "<tag>", needs=("bucket", "version"))
-    yield from brought_up(settings, "serving", "service")
-    yield Watch(f"until version {tag} answers", partial(answers, settings, tag))
+    stable = yield Probe("which version is stable", partial(stable_now, settings), needs=("bucket",))
+    look, needs = partial(choice.newest, settings), ("bucket", "version")
+    yield from served(settings, (yield Probe("which version is the newest", look, choice.unknown(stable), needs)))
+
+
+def stable_now(settings: Settings) -> str | None:
+    return aliases.read(settings)[0].stable
+
+
+def served(settings: Settings, chosen: Choice) -> Steps:
+    """Bring the model server to a version: first the record in the bucket, then the server, step by step.
+
+    Where the server refuses the version, both are put back; RunFailed then says why.
+    """
+    tag, name = chosen.tag, settings.serving.model_name
+    if chosen.why:
+        yield Note(chosen.why, always=True)
+    if chosen.after is not None:
+        instead = f" instead of {chosen.before}" if chosen.before not in (None, tag) else ""
+        yield Call(f"record that version {tag} is stable{instead}", partial(record, settings, chosen))
+    before = now = yield from present(settings)
+    *first, last = moves(before, tag)
+    try:
+        for state in first:
+            yield from brought(settings, state, now)
+            yield Watch(f"until version {tag} is loaded", partial(rollout.loaded, settings, tag))
+            now = state
+        yield from brought(settings, last, now)
+        yield Watch(f"until version {tag} answers", partial(rollout.answers, settings, tag))
+    except client.NotServed:
+        yield from put_back(settings, chosen, before)
+        raise
+    count = smoke.FEW if before == only(tag) else smoke.COUNT
+    tried = yield Watch(f"{count} test images through the service", partial(smoke.passed, settings, count))
     grpc, rest = yield Together(tuple(place(settings, port) for port in ("grpc-tf-serving", "http-tf-serving")))
+    if tried:
+        yield Note(tried)
     yield Result(f"version {tag} of {name} at {grpc} (gRPC) and http://{rest}/v1/models/{name}")
+
+
+def record(settings: Settings, chosen: Choice, show: object) -> None:
+    """Write down who is stable, unless somebody else has since."""
+    if chosen.after is not None:
+        aliases.write(settings, chosen.after, chosen.generation)
+
+
+def present(settings: Settings) -> Asking:
+    """What the server is told to serve now; None where nothing is there yet."""
+    name = f"{settings.serving.model_name}-serving"
+    found = yield from clusters.of(settings).found(settings, "ConfigMap", name)
+    return read((found or {}).get("data", {}).get(FILE, ""))
+
+
+def brought(settings: Settings, state: Served, now: Served | None) -> Steps:
+    """Apply a state of the server; where it is another than now, its pods are made to look at their file at once."""
+    if now not in (None, state):
+        yield Note(f"now {spoken(state)}", always=True)
+    yield from brought_up(settings, "serving", "service", state=state)
+    if now not in (None, state):
+        yield from clusters.of(settings).refreshed(settings, "serving", summary(state))
+
+
+def put_back(settings: Settings, chosen: Choice, before: Served | None) -> Steps:
+    """After a version that the server refuses: the record and the server as they were."""
+    if chosen.after is None or chosen.before is None or before is None:
+        return
+    yield Note(f"version {chosen.tag} is refused: back to {chosen.before}", always=True)
+    yield Call(f"record that version {chosen.before} is stable again", partial(restore, settings, chosen))
+    yield from brought(settings, before, None)
+    yield from clusters.of(settings).refreshed(settings, "serving", summary(before))
+
+
+def restore(settings: Settings, chosen: Choice, show: object) -> None:
+    """Write down the stable version of before, unless somebody has chosen another meanwhile."""
+    there, generation = aliases.read(settings)
+    if there.stable == chosen.tag and chosen.before is not None:
+        aliases.write(settings, there.moved(chosen.before, "rollback"), generation)
 
 
 def place(settings: Settings, port: str) -> Probe:
     """Asks for the Service's address by a port's name."""
     look = partial(clusters.of(settings).address, settings, f"{settings.serving.model_name}-service", port)
     return Probe(f"the {port} address", look, f"<{port}>", needs=("service",))
-
-
-def newest(settings: Settings) -> str:
-    version = versions.newest(settings)
-    if version is None:
-        raise PipelineError(f"no version is in {settings.bucket}/export yet: `invoke train` makes one")
-    return version.tag
-
-
-def answers(settings: Settings, tag: str) -> str:
-    """Wait until the server has the version, by REST; then ask its gRPC health, and for one prediction.
-
-    Raises RunFailed where the server refuses the version, is not healthy, or another version answers.
-    """
-    cluster, name = clusters.of(settings), settings.serving.model_name
-    service, limit = f"{name}-service", PATIENCE + 2 * settings.serving.poll_seconds
-    with cluster.reach(settings, service, "http-tf-serving") as rest:
-        client.until_served(rest.address, name, tag, limit)
-    packed = storage.of(settings).read_bytes(f"export/{tag}/assets.extra/test_images.zip", records.PACKED)
-    with cluster.reach(settings, service, "grpc-tf-serving") as grpc:
-        client.healthy(grpc.address)
-        if packed is None:
-            return tag
-        answer = until(grpc.address, name, client.images(packed, 1)[0][0], int(tag))
-    if answer.version != int(tag):
-        raise RunFailed(f"version {answer.version} answers, not {tag}: see `invoke logs serving`")
-    return tag
-
-
-def until(address: str, name: str, image: bytes, tag: int) -> client.Answers:
-    """Predict until the version answers; several replicas do not take it up in the same second."""
-    deadline = time.monotonic() + PATIENCE
-    while (answer := client.predict(address, name, [image])).version != tag and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return answer

@@ -79,6 +79,7 @@ def test_a_difference_can_be_limited_to_a_component() -> None:
     assert set(rows(listing.lines(context("staging"), "serving", "production")[1:])) == {
         "serving.poll_seconds",
         "serving.replicas",
+        "serving.gate.min_accuracy",
     }
 
 

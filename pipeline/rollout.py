@@ -1,0 +1,67 @@
+"""Waits until every server behind the Service has a version, and asks each which one answers."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from pipeline import client, clusters
+from pipeline.errors import RunFailed
+from pipeline.records import PIXELS
+from pipeline.served import STABLE
+from pipeline.settings import Settings
+
+PATIENCE = 120.0
+"""Seconds for a server to follow, besides two looks at its files: a kubelet may take a minute to bring a new one."""
+
+PORTS = ("grpc-tf-serving", "http-tf-serving")
+"""The Service's ports by their names: gRPC, and REST."""
+
+BLANK = bytes(PIXELS)
+"""An image to ask with where only the version of the answer matters."""
+
+
+def patience(settings: Settings) -> float:
+    return PATIENCE + 2 * settings.serving.poll_seconds
+
+
+def loaded(settings: Settings, tag: str) -> None:
+    """Wait until every server has loaded a version.
+
+    Raises client.NotServed where one refuses it, or has not after a while.
+    """
+    ask = partial(client.until_served, model=settings.serving.model_name, tag=tag, limit=patience(settings))
+    clusters.of(settings).each(settings, service(settings), PORTS[1:], ask)
+
+
+def answers(settings: Settings, tag: str) -> None:
+    """Wait until every server has loaded a version and it answers, without a version named and by its label.
+
+    Raises client.NotServed as `loaded` does, RunFailed where another one goes on answering, or one is not healthy.
+    """
+    clusters.of(settings).each(settings, service(settings), PORTS, partial(answering, settings, tag))
+
+
+def service(settings: Settings) -> str:
+    return f"{settings.serving.model_name}-service"
+
+
+def answering(settings: Settings, tag: str, grpc: str, rest: str) -> None:
+    """One server: healthy, and the version answers in both ways."""
+    client.until_served(rest, settings.serving.model_name, tag, patience(settings))
+    client.healthy(grpc)
+    deadline = time.monotonic() + patience(settings)
+    for label in ("", STABLE):
+        while (found := version(settings, grpc, label)) != tag:
+            if time.monotonic() > deadline:
+                asked = f"by the label {label}" if label else "without a version"
+                raise RunFailed(f"asked {asked}, {found} answers at {grpc}, not {tag}: see `invoke logs serving`")
+            time.sleep(0.1)
+
+
+def version(settings: Settings, address: str, label: str) -> str:
+    """The version that answers, or the server's words where it refuses."""
+    try:
+        return str(client.predict(address, settings.serving.model_name, [BLANK], label=label).version)
+    except RunFailed as error:
+        return f"nobody ({error.message})"
