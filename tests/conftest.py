@@ -160,6 +160,13 @@ def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
 
 @pytest.fixture(scope="session")
+def version(small_bucket: Path) -> Path:
+    """A version of SMALL: for tests that want one to serve, and what every fake TFJob leaves in its bucket."""
+    (made,) = (small_bucket / "export").iterdir()
+    return made
+
+
+@pytest.fixture(scope="session")
 def mnist_dir() -> Path:
     """The real MNIST, if the machine has it."""
     place = os.environ.get("MNIST_DIR")

@@ -1,4 +1,4 @@
-"""Fake clouds for the tests of this folder: one version trained for all of them, and a checkout for each cloud."""
+"""Fake clouds for the tests of this folder: a checkout for each cloud."""
 
 from __future__ import annotations
 
@@ -25,13 +25,6 @@ REAL = pytest.mark.skipif(
 def no_server_is_left() -> Iterator[None]:
     yield
     end_all()
-
-
-@pytest.fixture(scope="session")
-def version(small_bucket: Path) -> Path:
-    """A version that our trainer made: what every fake TFJob leaves in its bucket."""
-    (made,) = (small_bucket / "export").iterdir()
-    return made
 
 
 @pytest.fixture
