@@ -53,11 +53,11 @@ def row(version: Version, known: Aliases, served: dict[str, str]) -> tuple[str, 
 
 
 def use(version: Version, known: Aliases) -> str:
-    """Stable, on trial with its share of the requests, or left: stable once."""
+    """Stable, on trial with its share of the requests, or stable once."""
     percent = share(version, known)
     if version.tag == known.stable:
         return "stable"
-    return f"canary {percent} %" if percent else "left" if known.left(version.tag) else "-"
+    return f"canary {percent} %" if percent else "was stable" if known.left(version.tag) else "-"
 
 
 def trained_with(card: dict[str, object]) -> str:

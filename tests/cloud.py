@@ -34,8 +34,13 @@ class Cloud:
     def state(self) -> Any:
         return self.world.state
 
+    @property
+    def sets(self) -> list[str]:
+        """The settings that lead into this cloud."""
+        return [*self.world.sets(), *NO_GATE]
+
     def argv(self, *words: str, env: str = "staging") -> list[str]:
-        sets = [word for change in (*self.world.sets(), *NO_GATE) for word in ("--set", change)]
+        sets = [word for change in self.sets for word in ("--set", change)]
         return [sys.executable, "-m", "invoke", f"--env={env}", *sets, *words]
 
     def environ(self, **extra: str) -> dict[str, str]:

@@ -143,8 +143,10 @@ def test_a_version_that_is_not_as_its_card_says_fails_the_smoke_test(there: Chec
 def test_models_tells_what_each_version_is_and_what_the_server_has(there: Checkout) -> None:
     rows = {line.split()[0]: line for line in there.invoke("models").splitlines() if re.match(r"\d00 ", line)}
     assert list(rows) == ["400", "300", "200", "100"]
-    assert re.search(r"^100 +stable +\d\d\.\d\d% of 359 +digits +fast +60 x 64 nesterov 0\.08 .* AVAILABLE$", rows["100"])
-    assert all(re.search(rf"^{tag} +left ", rows[tag]) for tag in ("200", "300", "400"))
+    assert re.search(
+        r"^100 +stable +\d\d\.\d\d% of 359 +digits +fast +60 x 64 nesterov 0\.08 .* AVAILABLE$", rows["100"]
+    )
+    assert all(re.search(rf"^{tag} +was stable ", rows[tag]) for tag in ("200", "300", "400"))
 
 
 def test_a_plan_tells_what_a_promotion_of_the_newest_would_change(there: Checkout, version: Path) -> None:
@@ -160,7 +162,9 @@ def test_a_plan_tells_what_a_promotion_of_the_newest_would_change(there: Checkou
 
 def test_the_gate_stops_serve_with_the_figure_and_the_old_version_goes_on(there: Checkout) -> None:
     said = there.invoke("serve", "--set", "serving.gate.min_accuracy=0.9", code=1)
-    assert re.search(r"serve: version 500 does not pass the gate: its test accuracy 0\.8\d+ is 0\.\d+ below serving", said)
+    assert re.search(
+        r"serve: version 500 does not pass the gate: its test accuracy 0\.8\d+ is 0\.\d+ below serving", said
+    )
     assert "go on with" not in said
     assert answers(there) == (100, 100)
 

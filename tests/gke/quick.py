@@ -71,7 +71,7 @@ class Quick:
 
     def told(self, act: Callable[[Context], None], changes: tuple[str, ...]) -> Told:
         """Do it in the cloud as the process that invoke would have started; the message is the last that it says."""
-        chosen = {"environment": self.env, "set": [*self.cloud.world.sets(), *changes]}
+        chosen = {"environment": self.env, "set": [*self.cloud.sets, *changes]}
         said, pauses, code = io.StringIO(), list[float](), 0
         clock = SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append)
         self.cloud.state.writes.clear()

@@ -86,6 +86,9 @@ def changed(tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator
         flow.run("server", "all", *SERVER)
         flow.run("version", "all", *SERVER, *STEPS)
         flow.run("both", "models")
+        flow.run("rolled back", "rollback", *SERVER)
+        flow.run("served", "serve", *SERVER)
+        flow.run("rolled back too far", "rollback", *SERVER)
         flow.run("back", "all")
         yield flow
 
@@ -147,12 +150,44 @@ def test_the_stages_that_the_servers_setting_does_not_reach_stay_unchanged(chang
     assert unchanged == ["deploy", "build", "train", "ui"]
 
 
-def test_a_setting_of_the_training_makes_a_version_and_nothing_else(changed: Flow) -> None:
-    assert changed["version"].writes == [
+MOVE = [f"PATCH {OBJECTS}/api/v1/namespaces/kubeflow/configmaps/mnist-serving",
+        f"PATCH {OBJECTS}/api/v1/namespaces/kubeflow/pods/mnist-serving-<pod>",
+        f"PATCH {OBJECTS}/api/v1/namespaces/kubeflow/pods/mnist-serving-<pod>"]  # fmt: skip
+"""How two servers get another list of versions: the ConfigMap, and each pod's kubelet is made to look at it."""
+
+
+def without_pods(writes: list[str]) -> list[str]:
+    """The writes without what a pod's name is drawn from."""
+    return [re.sub(r"(pods/mnist-serving)-\w+-\w+$", r"\1-<pod>", write) for write in writes]
+
+
+def test_a_setting_of_the_training_makes_a_version_which_is_loaded_beside_the_old_one_and_takes_its_place(
+    changed: Flow,
+) -> None:
+    assert without_pods(changed["version"].writes) == [
         f"POST {OBJECTS}/apis/batch/v1/namespaces/kubeflow/jobs",
         "POST storage/upload/storage/v1/b/demo-project-1-mnist-staging-bucket/o",
         f"POST {OBJECTS}/apis/kubeflow.org/v1/namespaces/kubeflow/tfjobs",
-    ]
+        "POST storage/upload/storage/v1/b/demo-project-1-mnist-staging-bucket/o", *MOVE, *MOVE,
+    ]  # fmt: skip
+
+
+def test_a_rollback_moves_the_servers_to_the_version_before_and_restarts_none(changed: Flow) -> None:
+    record = "POST storage/upload/storage/v1/b/demo-project-1-mnist-staging-bucket/o"
+    assert without_pods(changed["rolled back"].writes) == [record, *MOVE, *MOVE]
+    assert f"version {tag_of(changed, 'first')} of mnist at " in changed["rolled back"].summary["rollback"]
+
+
+def test_serve_leaves_it_at_the_version_that_was_gone_back_to(changed: Flow) -> None:
+    left = f"version {tag_of(changed, 'version')} was stable and was left; {tag_of(changed, 'first')} stays"
+    assert left in changed["served"].said
+    assert changed["served"].writes == []
+
+
+def test_a_rollback_beyond_the_first_version_says_that_there_is_none_and_changes_nothing(changed: Flow) -> None:
+    run = changed["rolled back too far"]
+    assert (run.code, run.writes) == (2, [])
+    assert f"rollback: no version was stable before {tag_of(changed, 'first')}" in run.said
 
 
 def test_a_new_version_is_told_with_the_setting_that_it_is_made_for(changed: Flow) -> None:
@@ -163,7 +198,7 @@ def test_a_new_version_is_told_with_the_setting_that_it_is_made_for(changed: Flo
 def test_the_server_follows_to_the_new_version(changed: Flow) -> None:
     assert tag_of(changed, "version") != tag_of(changed, "first")
     text = changed["version"].summary["serve"]
-    assert text.startswith(f"unchanged: version {tag_of(changed, 'version')} of mnist at ")
+    assert text.startswith(f"version {tag_of(changed, 'version')} of mnist at ")
 
 
 def test_the_versions_are_listed_the_newest_first(changed: Flow) -> None:
@@ -177,7 +212,7 @@ def test_settings_that_are_set_back_make_another_version(changed: Flow) -> None:
     assert made in changed["back"].said
 
 
-@pytest.mark.parametrize("name", ["first", "server", "version", "both", "back"])
+@pytest.mark.parametrize("name", ["first", "server", "version", "both", "rolled back", "served", "back"])
 def test_the_run_with_another_setting_succeeds(changed: Flow, name: str) -> None:
     assert (changed[name].code, changed.cloud.state.unknown) == (0, []), changed[name].said
 

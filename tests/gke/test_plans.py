@@ -161,6 +161,8 @@ MEANS = (
     ("apply Job ", rf"{OBJECT}\S+/jobs"),
     ("apply TFJob ", rf"{OBJECT}\S+/tfjobs"),
     ("apply ConfigMap mnist-serving, ", rf"{OBJECT}\S+/(?:configmaps|deployments)(?:/mnist-serving)?"),
+    ("record that version ", r"POST storage/upload/\S+"),
+    ("have the pods of serving look", rf"{OBJECT}\S+/pods/mnist-serving-\S+"),
     ("apply Service ", rf"{OBJECT}\S+/services"),
     ("apply Deployment web-ui, ", rf"{OBJECT}\S+/(?:deployments|services)(?:/web-ui)?"),
     ("(give|take) the workloads' access", r"PUT storage/\S+/iam"),

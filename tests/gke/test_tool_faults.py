@@ -161,7 +161,7 @@ def test_fault_19_without_a_login_nothing_is_changed_and_the_way_to_log_in_is_to
 
 def command(flow: Flow) -> str:
     """How a command line begins in the flow's environment."""
-    return " ".join(["invoke", "--env=staging", *(f"--set {change}" for change in flow.cloud.world.sets())])
+    return " ".join(["invoke", "--env=staging", *(f"--set {change}" for change in flow.cloud.sets)])
 
 
 def test_faults_17_to_22_once_all_is_well_the_same_command_completes(refused: Flow) -> None:
