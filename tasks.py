@@ -50,7 +50,7 @@ def serve(c: Context) -> None:
     positional=["version"],
     help={"version": "Which one, by its tag.", "force": "Even if the gate refuses it; that is recorded."},
 )
-def promote(c: Context, version: str, force: bool = False) -> None:
+def promote(c: Context, version: str = "", force: bool = False) -> None:
     """Make a version stable and serve it."""
     from pipeline.running import up
 

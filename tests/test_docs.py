@@ -28,6 +28,7 @@ from pipeline.clusters import Cluster
 from pipeline.config import KNOWN, load
 from pipeline.program import PipelineProgram
 from trainer import options
+from versions import copied_version
 
 EXAMPLES = ("adding-a-stage", "adding-an-environment", "adding-a-model", "adding-a-data-set", "testing")
 """The pages whose blocks are carried out; what they show exists only in their own checkout."""
@@ -54,6 +55,16 @@ def named(page: Path) -> str:
 def test_the_worked_example_of_a_page_runs_and_prints_what_the_page_shows(page: str, checkout: Checkout) -> None:
     example = Example(checkout)
     for block in blocks(text_of(page)):
+        example.carry_out(block)
+
+
+def test_the_worked_example_of_the_page_on_serving_runs_and_prints_what_the_page_shows(
+    checkout: Checkout, version: Path
+) -> None:
+    for tag in ("1763900000", "1763900100"):
+        copied_version(version, checkout.build / "bucket", tag)
+    example = Example(checkout)
+    for block in blocks(text_of("serving")):
         example.carry_out(block)
 
 
