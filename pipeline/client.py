@@ -54,31 +54,40 @@ class NotServed(RunFailed):
     """The server refuses a version, or has not loaded it in time."""
 
 
-def until_served(rest: str, model: str, tag: str, limit: float = 60.0) -> None:
+def until_served(rest: str, model: str, tag: str, limit: float = 60.0, look: float = 0.0) -> None:
     """Wait until a version is AVAILABLE; NotServed as soon as the server refuses it, or after `limit` seconds.
 
-    A server that has loaded nothing yet knows no such model: that passes too.
+    A server that has loaded nothing yet knows no such model: that passes too. One that refused the version earlier goes
+    on saying so until it has tried again: what it says at first counts only after `look` seconds.
     """
-    deadline = time.monotonic() + limit
+    began, before = time.monotonic(), refusal(there(rest, model), tag)
     while True:
-        try:
-            there = {one["version"]: one for one in statuses(rest, model)}
-        except RunFailed as error:
-            if time.monotonic() > deadline:
-                raise NotServed(str(error.message)) from None
-            there = {}
-        if there.get(tag, {}).get("state") == "AVAILABLE":
+        known, waited = there(rest, model), time.monotonic() - began
+        if known.get(tag, {}).get("state") == "AVAILABLE":
             return
-        refused = there.get(tag, {}).get("status", {}).get("error_message")
-        if refused:
+        refused = refusal(known, tag)
+        if refused and (refused != before or waited >= look):
             remedy = "`invoke train --force serve` makes another version"
             raise NotServed(f"the model server refuses version {tag}: {refused}\n  {remedy}")
-        if time.monotonic() > deadline:
-            has = ", ".join(f"{version} {one['state']}" for version, one in there.items()) or "none"
+        if waited > limit:
+            has = ", ".join(f"{version} {one['state']}" for version, one in known.items()) or "none"
             raise NotServed(
                 f"version {tag} is not served after {limit:g} s; there is: {has}; see `invoke logs serving`"
             )
         time.sleep(0.1)
+
+
+def there(rest: str, model: str) -> dict[str, dict[str, Any]]:
+    """The server's statuses by version; none where it does not answer, or knows no such model yet."""
+    try:
+        return {one["version"]: one for one in statuses(rest, model)}
+    except RunFailed:
+        return {}
+
+
+def refusal(known: dict[str, dict[str, Any]], tag: str) -> str:
+    """Why the server did not load a version, in its own words; empty where it says nothing of that."""
+    return str(known.get(tag, {}).get("status", {}).get("error_message", ""))
 
 
 def images(packed: bytes, count: int) -> list[tuple[bytes, int]]:

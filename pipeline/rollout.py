@@ -14,6 +14,9 @@ from pipeline.settings import Settings
 PATIENCE = 120.0
 """Seconds for a server to follow, besides two looks at its files: a kubelet may take a minute to bring a new one."""
 
+SLACK = 2.0
+"""Seconds that a look at the files may itself take."""
+
 PORTS = ("grpc-tf-serving", "http-tf-serving")
 """The Service's ports by their names: gRPC, and REST."""
 
@@ -30,8 +33,13 @@ def loaded(settings: Settings, tag: str) -> None:
 
     Raises client.NotServed where one refuses it, or has not after a while.
     """
-    ask = partial(client.until_served, model=settings.serving.model_name, tag=tag, limit=patience(settings))
-    clusters.of(settings).each(settings, service(settings), PORTS[1:], ask)
+    clusters.of(settings).each(settings, service(settings), PORTS[1:], partial(loading, settings, tag))
+
+
+def loading(settings: Settings, tag: str, rest: str) -> None:
+    """One server: it loads the version; what it said of it earlier counts again after two looks at its files."""
+    looks = 2 * settings.serving.poll_seconds + SLACK
+    client.until_served(rest, settings.serving.model_name, tag, patience(settings), looks)
 
 
 def answers(settings: Settings, tag: str) -> None:
@@ -48,7 +56,7 @@ def service(settings: Settings) -> str:
 
 def answering(settings: Settings, tag: str, grpc: str, rest: str) -> None:
     """One server: healthy, and the version answers in both ways."""
-    client.until_served(rest, settings.serving.model_name, tag, patience(settings))
+    loading(settings, tag, rest)
     client.healthy(grpc)
     deadline = time.monotonic() + patience(settings)
     for label in ("", STABLE):

@@ -16,6 +16,8 @@ ASKED = [
     "build",
     "train",
     "serve",
+    "promote",
+    "rollback",
     "ui",
     "all",
     "tune",
@@ -24,6 +26,7 @@ ASKED = [
     "status",
     "logs",
     "predict",
+    "smoke",
     "models",
     "open",
     "tensorboard",
@@ -58,8 +61,8 @@ def test_the_list_is_in_the_order_of_use() -> None:
     assert [name for name in names if name in ASKED] == ASKED
 
 
-EXPLAINED = ["build", "train", "tune", "plan", "logs", "predict", "models", "open", "notebook", "render", "config",
-             "clean", "bench", "test"]  # fmt: skip
+EXPLAINED = ["build", "train", "promote", "tune", "plan", "logs", "predict", "smoke", "models", "open", "notebook",
+             "render", "config", "clean", "bench", "test"]  # fmt: skip
 """The tasks that take options."""
 
 
