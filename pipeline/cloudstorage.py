@@ -97,7 +97,7 @@ class CloudBucket:
     def write(self, name: str, text: str, generation: int | None = None) -> None:
         """Write an object whole; with `generation` only over that very one (0: only where there is none).
 
-        Raises RunFailed where somebody else was quicker.
+        Raises RunFailed where somebody else was quicker; a write of ours whose answer was lost is none.
         """
         from google.api_core import exceptions
 
@@ -106,7 +106,8 @@ class CloudBucket:
             try:
                 blob.upload_from_string(text, if_generation_match=generation, timeout=TIMEOUT)
             except exceptions.PreconditionFailed:
-                raise RunFailed(overtaken(f"gs://{self.name}/{name}")) from None
+                if self.read(name) != text:
+                    raise RunFailed(overtaken(f"gs://{self.name}/{name}")) from None
 
     def generation(self, name: str) -> int:
         """The generation of an object, 0 where there is none: what `write` compares with."""

@@ -38,10 +38,10 @@ def served(settings: Settings, chosen: Choice) -> Steps:
     *first, last = moves(before, tag)
     try:
         for state in first:
-            yield from brought(settings, state, now)
+            yield from brought(settings, state, now, "serving")
             yield Watch(f"until version {tag} is loaded", partial(rollout.loaded, settings, tag))
             now = state
-        yield from brought(settings, last, now)
+        yield from brought(settings, last, now, "serving", "service")
         yield Watch(f"until version {tag} answers", partial(rollout.answers, settings, tag))
     except client.NotServed:
         yield from put_back(settings, chosen, before)
@@ -67,11 +67,11 @@ def present(settings: Settings) -> Asking:
     return read((found or {}).get("data", {}).get(FILE, ""))
 
 
-def brought(settings: Settings, state: Served, now: Served | None) -> Steps:
+def brought(settings: Settings, state: Served, now: Served | None, *components: str) -> Steps:
     """Apply a state of the server; where it is another than now, its pods are made to look at their file at once."""
     if now not in (None, state):
         yield Note(f"now {spoken(state)}", always=True)
-    yield from brought_up(settings, "serving", "service", state=state)
+    yield from brought_up(settings, *components, state=state)
     if now not in (None, state):
         yield from clusters.of(settings).refreshed(settings, "serving", summary(state))
 
@@ -82,7 +82,7 @@ def put_back(settings: Settings, chosen: Choice, before: Served | None) -> Steps
         return
     yield Note(f"version {chosen.tag} is refused: back to {chosen.before}", always=True)
     yield Call(f"record that version {chosen.before} is stable again", partial(restore, settings, chosen))
-    yield from brought(settings, before, None)
+    yield from brought(settings, before, None, "serving")
     yield from clusters.of(settings).refreshed(settings, "serving", summary(before))
 
 

@@ -159,6 +159,13 @@ def test_of_two_people_who_write_at_once_one_is_told(bucket: CloudBucket) -> Non
     assert bucket.read("aliases.json") == "bob"
 
 
+def test_a_write_over_a_generation_whose_answer_was_lost_is_no_conflict(world: World, bucket: CloudBucket) -> None:
+    bucket.create()
+    world.state.fault("POST storage/upload", status=503, done_first=True)
+    bucket.write("aliases.json", "ann", generation=0)
+    assert bucket.read("aliases.json") == "ann"
+
+
 READER = {"roles/storage.objectViewer": {"user:ann@example.org"}}
 
 
