@@ -6,13 +6,16 @@ import dataclasses
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pipeline import manifests
+from pipeline import manifests, served
 from pipeline.config import load
 from pipeline.settings import ROOT
 from pipeline.versions import SHAPING
+from serving import configs
+from serving import flags as serving_flags
 from trainer.options import Options
 
 TEXT = (ROOT / "docs" / "containers.md").read_text()
@@ -55,6 +58,15 @@ def test_the_settings_that_shape_a_version_are_the_flags_that_shape_the_weights(
 def test_the_model_server_knows_every_flag_of_its_manifest() -> None:
     assert flags(container("serving", 1)["args"]) <= set(re.findall(r"--[a-z_]+", helped("serving")))
     assert flags(container("serving", 1)["args"]) <= set(re.findall(r"`(--[a-z_]+)`", section("serving")))
+
+
+def test_the_model_server_reads_the_list_of_its_versions_as_the_pipeline_writes_it(tmp_path: Path) -> None:
+    beside = served.Served(("100", "200"), {"stable": "100"})
+    (tmp_path / served.FILE).write_text(served.text("mnist", '/a "b\\c/export', beside))
+    (model,) = configs.models_from_flags(serving_flags.parse([f"--model_config_file={tmp_path / served.FILE}"]))
+    assert model == configs.ModelConfig(
+        "mnist", Path('/a "b\\c/export'), configs.VersionPolicy(specific=(100, 200)), {"stable": 100}
+    )
 
 
 def test_the_notebooks_image_has_the_notebook_and_the_trainer_where_its_manifest_looks_for_them() -> None:
