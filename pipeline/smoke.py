@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pipeline import client, clusters, gate, records, storage, versions
+from pipeline import aliases, client, clusters, gate, records, storage, versions
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.rollout import PORTS, service
 from pipeline.settings import Settings
@@ -115,7 +115,13 @@ def run(settings: Settings, count: int = COUNT) -> Report:
         newest = max((tag for tag, state in there.items() if state == "AVAILABLE"), key=int, default="")
         images = test_images(settings, newest, count)
         heard = (over_grpc(grpc, name, images), over_rest(rest, name, images))
-    return Report(images, heard, [card(settings, tag) for tag in heard[0].versions])
+    return Report(images, heard, [card(settings, tag) for tag in sorted({*heard[0].versions, *on_trial(settings)})])
+
+
+def on_trial(settings: Settings) -> set[str]:
+    """The versions that share the requests while one is on trial: REST does not say which of them answered."""
+    known, _ = aliases.read(settings)
+    return {tag for tag in (known.stable, known.canary.version) if tag} if known.canary else set()
 
 
 def test_images(settings: Settings, tag: str, count: int) -> list[Image]:
