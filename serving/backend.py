@@ -10,6 +10,7 @@ import numpy as np
 
 from serving.errors import ServingError
 from serving.messages import SignatureDef, TensorInfo
+from serving.tensors import DTYPES, name_of
 
 
 class LoadError(Exception):
@@ -20,6 +21,10 @@ class LoadedModel(Protocol):
     """One version in memory. Many threads call `predict` at once; `close` comes once, after them."""
 
     signatures: Mapping[str, SignatureDef]
+
+    def quick(self, rows: int) -> bool:
+        """Whether so many rows take so little time that handing them to another thread would take longer."""
+        ...
 
     def predict(
         self, inputs: Mapping[str, np.ndarray], signature: str, outputs: Sequence[str]
@@ -36,7 +41,7 @@ class Backend(Protocol):
     """Loads versions."""
 
     def load(self, path: Path) -> LoadedModel:
-        """The version in this folder; LoadError when it cannot be loaded."""
+        """The version in this folder, warmed up; LoadError when it cannot be loaded or does not run."""
         ...
 
 
@@ -44,26 +49,61 @@ class Backend(Protocol):
 _IMAGE_BY_RANK = {2: (1, 784), 3: (1, 28, 28)}
 
 
-def warm_up(model: LoadedModel, dtypes: Mapping[int, np.dtype]) -> None:
+def served(signatures: Mapping[str, SignatureDef]) -> dict[str, SignatureDef]:
+    """The signatures that clients may ask for; LoadError when there is none, or one of a type that is not served."""
+    found = _asked(signatures)
+    if not found:
+        raise LoadError("it has no signature to serve")
+    for name, signature in found.items():
+        for alias, info in [*signature.inputs.items(), *signature.outputs.items()]:
+            if info.dtype not in DTYPES:
+                raise LoadError(f'signature "{name}" has a tensor {alias} of a type that is not served')
+    return found
+
+
+def _asked(signatures: Mapping[str, SignatureDef]) -> dict[str, SignatureDef]:
+    """All but TensorFlow's own, `__saved_model_init_op`."""
+    return {name: one for name, one in signatures.items() if one.outputs and not name.startswith("__")}
+
+
+def what_is_lost(old: Mapping[str, SignatureDef], new: Mapping[str, SignatureDef]) -> str | None:
+    """None when whoever asked the old signatures may ask the new ones, else what is missing, as half a sentence."""
+    for name, one in _asked(old).items():
+        if name not in new:
+            return f'it has no signature "{name}"'
+        if (wanted := _types(one.inputs)) != (found := _types(new[name].inputs)):
+            return f'its signature "{name}" takes {_words(found)}, not {_words(wanted)}'
+        if not (wanted := _types(one.outputs)) <= (found := _types(new[name].outputs)):
+            return f'its signature "{name}" gives {_words(found)}, not {_words(wanted)}'
+    return None
+
+
+def _types(infos: Mapping[str, TensorInfo]) -> set[tuple[str, str]]:
+    return {(alias, name_of(info.dtype)) for alias, info in infos.items()}
+
+
+def _words(types: set[tuple[str, str]]) -> str:
+    return ", ".join(f"{alias} ({kind})" for alias, kind in sorted(types))
+
+
+def warm_up(model: LoadedModel) -> None:
     """Run every signature once on zeros: the first client does not wait, and a broken model shows itself.
 
     Raises LoadError when a signature fails.
     """
-    served = {name: one for name, one in model.signatures.items() if one.outputs and not name.startswith("__")}
-    if not served:
-        raise LoadError("it has no signature to serve")
-    for name, signature in served.items():
-        for alias, info in [*signature.inputs.items(), *signature.outputs.items()]:
-            if info.dtype not in dtypes:
-                raise LoadError(f'signature "{name}" has a tensor {alias} of a type that is not served')
-        inputs = {alias: _zeros(info, dtypes[info.dtype]) for alias, info in signature.inputs.items()}
+    for name, signature in served(model.signatures).items():
+        inputs = {alias: _zeros(info) for alias, info in signature.inputs.items()}
         try:
-            model.predict(inputs, name, sorted(signature.outputs))
+            outputs = model.predict(inputs, name, sorted(signature.outputs))
         except ServingError as error:
             raise LoadError(f'the warm-up predict of signature "{name}" failed: {error.message}') from error
+        for alias, info in signature.outputs.items():
+            if outputs[alias].dtype != DTYPES[info.dtype]:
+                raise LoadError(f'signature "{name}" gives {alias} as {outputs[alias].dtype}, not as it says')
 
 
-def _zeros(info: TensorInfo, dtype: np.dtype) -> np.ndarray:
+def _zeros(info: TensorInfo) -> np.ndarray:
+    dtype = DTYPES[info.dtype]
     return np.full(_shape(info), b"" if dtype.kind == "O" else 0, dtype)
 
 

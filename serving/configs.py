@@ -9,10 +9,10 @@ from pathlib import Path
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.message import Message
-from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.errors import StartError
 from serving.flags import Flags
+from serving.messages import ModelServerConfig
 
 METRICS_PATH = "/monitoring/prometheus/metrics"  # tensorflow_serving/util/prometheus_exporter.cc
 

@@ -3,85 +3,91 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis.model_service_pb2_grpc import (
-    ModelServiceServicer,
-    add_ModelServiceServicer_to_server,
-)
-from tensorflow_serving.apis.prediction_service_pb2_grpc import (
-    PredictionServiceServicer,
-    add_PredictionServiceServicer_to_server,
-)
 
-from serving import handlers
+from serving import handlers, messages
 from serving.configs import models_from_message
-from serving.errors import ServingError, invalid
+from serving.errors import Code, ServingError, invalid
 from serving.loader import Loader
-from serving.messages import (
-    GetModelMetadataRequest,
-    GetModelMetadataResponse,
-    GetModelStatusRequest,
-    GetModelStatusResponse,
-    PredictRequest,
-    PredictResponse,
-    ReloadConfigRequest,
-    ReloadConfigResponse,
-)
+from serving.messages import PredictRequest, PredictResponse, ReloadConfigRequest, ReloadConfigResponse
 from serving.metrics import Metrics
 from serving.models import Models
 
 # The server as a whole, and the names that tensorflow_model_server reports (model_servers/server.cc).
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 
+Handler = Callable[[Any], Awaitable[Message]]
 
-class Prediction(PredictionServiceServicer):
-    """Predict and GetModelMetadata; the model computes on a worker thread, so the loop stays free."""
+
+def add_services(server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, workers: Executor) -> None:
+    """Register both services of the protocol."""
+    prediction, state = Prediction(models, metrics, workers), ModelState(models, loader)
+    services: dict[str, dict[str, Handler]] = {
+        "PredictionService": {
+            "Predict": prediction.predict,
+            "GetModelMetadata": prediction.metadata,
+            "Classify": prediction.classify,
+            "Regress": prediction.regress,
+            "MultiInference": prediction.multi_inference,
+        },
+        "ModelService": {"GetModelStatus": state.status, "HandleReloadConfigRequest": state.reload},
+    }
+    for service, methods in services.items():
+        calls = {name: _unary(handler, *_MESSAGES[name]) for name, handler in methods.items()}
+        name = f"tensorflow.serving.{service}"
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, calls),))
+
+
+class Prediction:
+    """Predict and what else clients ask of a model."""
 
     def __init__(self, models: Models, metrics: Metrics, workers: Executor) -> None:
         self._models, self._metrics, self._workers = models, metrics, workers
 
-    async def Predict(self, request: PredictRequest, context: grpc.aio.ServicerContext) -> PredictResponse:  # noqa: N802
-        return await _answer(context, self._workers, self._predict, request)
+    async def predict(self, request: PredictRequest) -> PredictResponse:
+        """Compute here when that is quick, else on a worker thread, so that the loop stays free."""
+        with self._metrics.observe(request.model_spec.name, "GRPC"), handlers.leased(self._models, request) as servable:
+            if servable.model.quick(handlers.rows(request)):
+                return handlers.predict(servable, request)
+            run = asyncio.get_running_loop().run_in_executor
+            return await run(self._workers, handlers.predict, servable, request)
 
-    async def GetModelMetadata(  # noqa: N802
-        self, request: GetModelMetadataRequest, context: grpc.aio.ServicerContext
-    ) -> GetModelMetadataResponse:
-        return await _answer(context, self._workers, handlers.metadata, self._models, request)
+    async def metadata(self, request: Message) -> Message:
+        """The signatures."""
+        return handlers.metadata(self._models, request)
 
-    async def Classify(self, request: Message, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
-        await _unimplemented(context, "Classify")
+    async def classify(self, request: Message) -> Message:
+        """No: the signatures that this server runs are Predict's."""
+        raise handlers.not_predict(self._models, request, "classify")
 
-    async def Regress(self, request: Message, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
-        await _unimplemented(context, "Regress")
+    async def regress(self, request: Message) -> Message:
+        """No: the signatures that this server runs are Predict's."""
+        raise handlers.not_predict(self._models, request, "regress")
 
-    async def MultiInference(self, request: Message, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
-        await _unimplemented(context, "MultiInference")
-
-    def _predict(self, request: PredictRequest) -> PredictResponse:
-        with self._metrics.observe(request.model_spec.name, "GRPC"):
-            return handlers.predict(self._models, request)
+    async def multi_inference(self, request: Message) -> Message:
+        """No."""
+        raise ServingError(Code.UNIMPLEMENTED, "MultiInference is not part of the embedded server: use Predict.")
 
 
-class ModelState(ModelServiceServicer):
+class ModelState:
     """GetModelStatus and HandleReloadConfigRequest (model_servers/model_service_impl.cc)."""
 
     def __init__(self, models: Models, loader: Loader) -> None:
         self._models, self._loader = models, loader
 
-    async def GetModelStatus(  # noqa: N802
-        self, request: GetModelStatusRequest, context: grpc.aio.ServicerContext
-    ) -> GetModelStatusResponse:
-        return await _answer(context, None, handlers.status, self._models, request)
+    async def status(self, request: Message) -> Message:
+        """The versions and their states."""
+        return handlers.status(self._models, request)
 
-    async def HandleReloadConfigRequest(  # noqa: N802
-        self, request: ReloadConfigRequest, context: grpc.aio.ServicerContext
-    ) -> ReloadConfigResponse:
-        return await _answer(context, None, self._reload, request)
+    async def reload(self, request: ReloadConfigRequest) -> ReloadConfigResponse:
+        """Serve what the request says from now on; answered when that is loaded."""
+        return await asyncio.to_thread(self._reload, request)
 
     def _reload(self, request: ReloadConfigRequest) -> ReloadConfigResponse:
         if request.config.WhichOneof("config") != "model_config_list":
@@ -118,25 +124,25 @@ class Health:
         await self._servicer.enter_graceful_shutdown()
 
 
-def add_services(server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, workers: Executor) -> None:
-    """Register both services of the protocol."""
-    add_PredictionServiceServicer_to_server(Prediction(models, metrics, workers), server)
-    add_ModelServiceServicer_to_server(ModelState(models, loader), server)
+_MESSAGES = {
+    "Predict": (messages.PredictRequest, messages.PredictResponse),
+    "GetModelMetadata": (messages.GetModelMetadataRequest, messages.GetModelMetadataResponse),
+    "Classify": (messages.ClassificationRequest, messages.ClassificationResponse),
+    "Regress": (messages.RegressionRequest, messages.RegressionResponse),
+    "MultiInference": (messages.MultiInferenceRequest, messages.MultiInferenceResponse),
+    "GetModelStatus": (messages.GetModelStatusRequest, messages.GetModelStatusResponse),
+    "HandleReloadConfigRequest": (messages.ReloadConfigRequest, messages.ReloadConfigResponse),
+}
 
 
-async def _answer(
-    context: grpc.aio.ServicerContext,
-    threads: Executor | None,
-    handler: Callable[..., Message],
-    *args: object,
-) -> Message:
-    """Call a handler on a thread and turn its ServingError into the call's status."""
-    try:
-        return await asyncio.get_running_loop().run_in_executor(threads, handler, *args)
-    except ServingError as error:
-        await context.abort(error.code, error.message)
-        raise  # never reached: abort raises
+def _unary(handler: Handler, asked: type[Message], answered: type[Message]) -> grpc.RpcMethodHandler:
+    """The handler as a gRPC method; its ServingError becomes the call's status."""
 
+    async def call(request: Message, context: grpc.aio.ServicerContext) -> Message:
+        try:
+            return await handler(request)
+        except ServingError as error:
+            await context.abort(error.code, error.message)
+            raise  # never reached: abort raises
 
-async def _unimplemented(context: grpc.aio.ServicerContext, method: str) -> None:
-    await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not part of the embedded server: use Predict.")
+    return grpc.unary_unary_rpc_method_handler(call, asked.FromString, answered.SerializeToString)

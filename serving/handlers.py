@@ -6,8 +6,10 @@ C++ files named here are those of the repositories tensorflow/serving and tensor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
 import numpy as np
+from google.protobuf.message import Message
 
 from serving.errors import Code, ServingError, invalid
 from serving.messages import (
@@ -27,14 +29,33 @@ from serving.tensors import name_of, to_array, to_tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 _SIGNATURE_DEF = "signature_def"
+_KINDS = {"classify": "classification", "regress": "regression"}
 
 
-def predict(models: Models, request: PredictRequest) -> PredictResponse:
-    """PredictionService.Predict (servables/tensorflow/predict_impl.cc and predict_util.cc)."""
+def leased(models: Models, request: PredictRequest) -> AbstractContextManager[Servable]:
+    """The version that a Predict request asks for, for as long as the block runs."""
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
-    with models.lease(request.model_spec) as servable:
-        return _run(servable, request)
+    return models.lease(request.model_spec)
+
+
+def rows(request: PredictRequest) -> int:
+    """How many rows a Predict request has: the first size of the largest of its tensors; 1 where none has any."""
+    return max((one.tensor_shape.dim[0].size for one in request.inputs.values() if one.tensor_shape.dim), default=1)
+
+
+def predict(servable: Servable, request: PredictRequest) -> PredictResponse:
+    """PredictionService.Predict (servables/tensorflow/predict_impl.cc and predict_util.cc)."""
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    if name not in servable.model.signatures or name.startswith("__"):
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+    signature = servable.model.signatures[name]
+    inputs = _inputs(signature, request)
+    wanted = _outputs(signature, request.output_filter)
+    outputs = servable.model.predict(inputs, name, wanted)
+    response = PredictResponse(outputs={alias: to_tensor(outputs[alias]) for alias in wanted})
+    _fill_spec(response.model_spec, servable, name)
+    return response
 
 
 def input_infos(models: Models, spec: ModelSpec) -> dict[str, TensorInfo]:
@@ -62,6 +83,24 @@ def metadata(models: Models, request: GetModelMetadataRequest) -> GetModelMetada
     return response
 
 
+def not_predict(models: Models, request: Message, verb: str) -> ServingError:
+    """Why a Classify or Regress request is refused (servables/tensorflow/classifier.cc and regressor.cc).
+
+    A signature that the trainer writes is one for Predict; those for the others are not run here.
+    """
+    if not request.HasField("model_spec"):
+        return invalid("Missing ModelSpec")
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    with models.lease(request.model_spec) as servable:
+        signature = servable.model.signatures.get(name)
+    if signature is None:
+        return invalid(f"No signature was found with the name: {name}")
+    wanted, kind = f"tensorflow/serving/{verb}", _KINDS[verb]
+    if signature.method_name != wanted:
+        return invalid(f"Expected {kind} signature method_name to be {wanted}. Was: {signature.method_name}")
+    return ServingError(Code.UNIMPLEMENTED, f"{verb} is not part of the embedded server: use predict.")
+
+
 def status(models: Models, request: GetModelStatusRequest) -> GetModelStatusResponse:
     """ModelService.GetModelStatus (model_servers/get_model_status_impl.cc, which ignores a label too)."""
     if not request.HasField("model_spec"):
@@ -78,19 +117,6 @@ def status(models: Models, request: GetModelStatusRequest) -> GetModelStatusResp
         one = response.model_version_status.add(version=number, state=state)
         one.status.error_code = error.number if error else 0
         one.status.error_message = error.message if error else ""
-    return response
-
-
-def _run(servable: Servable, request: PredictRequest) -> PredictResponse:
-    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    if name not in servable.model.signatures:
-        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-    signature = servable.model.signatures[name]
-    inputs = _inputs(signature, request)
-    wanted = _outputs(signature, request.output_filter)
-    outputs = servable.model.predict(inputs, name, wanted)
-    response = PredictResponse(outputs={alias: to_tensor(outputs[alias]) for alias in wanted})
-    _fill_spec(response.model_spec, servable, name)
     return response
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from serving.backend import Backend, LoadedModel, LoadError
+from serving.backend import Backend, LoadedModel, LoadError, what_is_lost
 from serving.configs import ModelConfig, VersionPolicy
 from serving.errors import Code, ServingError
 from serving.models import Models
@@ -111,7 +111,7 @@ class Loader:
         started = time.monotonic()
         servable = self._models.loading(name, version)
         try:
-            model = self._read(folder)
+            model = self._read(name, folder)
         except LoadError as error:
             self._models.fail(servable, ServingError(Code.FAILED_PRECONDITION, str(error)))
             self._refused[folder] = seen
@@ -123,11 +123,18 @@ class Loader:
         log.info("%s: version %d is available, loaded in %.2f s", name, version, time.monotonic() - started)
         return True
 
-    def _read(self, folder: Path) -> LoadedModel:
+    def _read(self, name: str, folder: Path) -> LoadedModel:
+        """The version, loaded; LoadError where it is not whole, does not run, or answers not what the last one does."""
         reason = why_not_whole(folder)
         if reason is not None:
             raise LoadError(reason)
-        return self._backend.load(folder)
+        model = self._backend.load(folder)
+        newest = self._models.newest(name)
+        lost = newest and newest.model and what_is_lost(newest.model.signatures, model.signatures)
+        if lost:
+            model.close()
+            raise LoadError(f"{lost}, as version {newest.version}, which is served, does")
+        return model
 
     def _retire(self, name: str, versions: Iterable[int]) -> None:
         for version in sorted(versions):

@@ -87,6 +87,12 @@ class Models:
         with self._lock:
             return tuple(sorted(self._available(name)))
 
+    def newest(self, name: str) -> Servable | None:
+        """The newest loaded version of a model."""
+        with self._lock:
+            found = self._available(name)
+            return found[max(found)] if found else None
+
     def states(self, name: str) -> list[tuple[int, State, ServingError | None]]:
         """Every known version of a model, newest first: number, state, and why it failed if it did."""
         with self._lock:

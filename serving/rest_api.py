@@ -121,7 +121,8 @@ class _Api:
             raise ServingError(Code.UNIMPLEMENTED, f"{verb} is not part of the embedded server: use predict.")
         with self._metrics.observe(spec.name, "REST"):
             request, row = parse_predict(body, spec, lambda named: handlers.input_infos(self._models, named))
-            return dump_predict(handlers.predict(self._models, request), row)
+            with handlers.leased(self._models, request) as servable:
+                return dump_predict(handlers.predict(servable, request), row)
 
     def _status(self, spec: ModelSpec) -> str:
         response = handlers.status(self._models, GetModelStatusRequest(model_spec=spec))

@@ -12,9 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from serving import configs, grpc_api
 from serving.errors import StartError
 from serving.flags import Flags
-from serving.quiet import quiet_stderr
+from serving.loader import Loader
+from serving.metrics import Metrics
+from serving.models import Models
+from serving.runtimes import Runtimes
 
 log = logging.getLogger("serving")
 
@@ -42,16 +46,9 @@ async def serve(flags: Flags) -> None:
 
 class _Running:
     def __init__(self, flags: Flags, server: grpc.aio.Server | None, sock: socket.socket | None) -> None:
-        with quiet_stderr():  # TensorFlow comes with the first of these
-            from serving import configs, grpc_api
-            from serving.loader import Loader
-            from serving.metrics import Metrics
-            from serving.models import Models
-            from serving.tensorflow_backend import TensorFlowBackend
-
         self._poll_seconds = flags.file_system_poll_wait_seconds
         self._models = Models()
-        self._loader = Loader(self._models, TensorFlowBackend(), configs.models_from_flags(flags))
+        self._loader = Loader(self._models, Runtimes(), configs.models_from_flags(flags))
         self._metrics = Metrics(self._loader.names)
         self._metrics_path = configs.metrics_path(flags)
         self._workers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="predict")

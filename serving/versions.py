@@ -9,10 +9,15 @@ from pathlib import Path, PurePosixPath
 
 MANIFEST = "checksums.json"
 GRAPH = "saved_model.pb"
+LITERT_MODEL, LITERT_ABOUT = "assets.extra/model.tflite", "assets.extra/litert.json"
 
-# What TensorFlow reads when it loads a version; a file here that the manifest leaves out was never checked.
-_LOADED = ("saved_model.pb", "variables/", "assets/")
+# What is read when a version is loaded; a file here that the manifest leaves out was never checked.
+_LOADED = (GRAPH, "variables/", "assets/", LITERT_MODEL, LITERT_ABOUT)
 _MAX_MANIFEST_BYTES = 1 << 20
+
+# In memory a model takes a few times what it takes on the disk; protobuf's own limit for a graph is 2 GiB.
+_MAX_GRAPH_BYTES = 256 << 20
+_MAX_VERSION_BYTES = 2 << 30
 _MAX_VERSION = (1 << 63) - 1
 
 
@@ -52,7 +57,11 @@ def why_not_whole(folder: Path) -> str | None:
         if not (folder / GRAPH).is_file():
             return f"{GRAPH} is not there"
         files = _manifest(folder / MANIFEST)
-        return _unlisted(folder, files) or next(filter(None, (_differs(folder, *one) for one in files.items())), None)
+        return (
+            _too_large(folder)
+            or _unlisted(folder, files)
+            or next(filter(None, (_differs(folder, *one) for one in files.items())), None)
+        )
     except FileNotFoundError as error:
         return f"{Path(error.filename).relative_to(folder)} is not there"
     except OSError as error:
@@ -74,6 +83,16 @@ def _manifest(path: Path) -> dict[str, tuple[int, str]]:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"{name} lies outside the version's folder")
     return listed
+
+
+def _too_large(folder: Path) -> str | None:
+    """Found before a byte is read: a version that would take all memory is no reason to read for minutes."""
+    graph, whole = (folder / GRAPH).stat().st_size, sum(size for _, size, *_ in fingerprint(folder))
+    if graph > _MAX_GRAPH_BYTES:
+        return f"{GRAPH} has {graph} bytes, more than the {_MAX_GRAPH_BYTES} that are taken"
+    if whole > _MAX_VERSION_BYTES:
+        return f"its files have {whole} bytes, more than the {_MAX_VERSION_BYTES} that are taken"
+    return None
 
 
 def _unlisted(folder: Path, files: dict[str, tuple[int, str]]) -> str | None:

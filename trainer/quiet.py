@@ -17,6 +17,7 @@ NOISE = (
     b"cuda",
     b"cpu_feature_guard",
     b"To enable the following",
+    b"XNNPACK delegate",
 )
 
 

@@ -8,8 +8,14 @@ import tensorflow as tf
 
 from trainer import model
 
-SHAPES = ["28,28", "784"]
+FORMS = [[28, 28], [784]]
 """What one image of the input may look like."""
+
+REFUSAL = "x must be [N, 28, 28] or [N, 784], N at least 1, but is"
+"""What is said of an input of another form, before its shape."""
+
+SIGNATURES = ["serving_default", "classes"]
+"""Both of the tutorial's, one function."""
 
 
 class Servable(tf.Module):
@@ -33,11 +39,14 @@ class Servable(tf.Module):
         The signature leaves the rank open so that both forms fit; any other form is refused when asked.
         """
         form = tf.strings.reduce_join(tf.strings.as_string(tf.shape(x)[1:]), separator=",")
-        fits = tf.logical_and(tf.reduce_any(tf.equal(form, SHAPES)), tf.size(x) > 0)
-        check = tf.debugging.Assert(fits, ["x must be [N, 28, 28] or [N, 784], N at least 1, but is", tf.shape(x)])
-        with tf.control_dependencies([check]):
-            images = tf.reshape(x, [-1, 28, 28, 1])
-        logits = self._logits(images)
+        forms = [",".join(map(str, one)) for one in FORMS]
+        fits = tf.logical_and(tf.reduce_any(tf.equal(form, forms)), tf.size(x) > 0)
+        with tf.control_dependencies([tf.debugging.Assert(fits, [REFUSAL, tf.shape(x)])]):
+            return self.answer(tf.identity(x))
+
+    def answer(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Do what `classify` does, for images that are known to fit."""
+        logits = self._logits(tf.reshape(x, [-1, 28, 28, 1]))
         return {
             "predictions": tf.nn.softmax(logits),
             "classes": tf.argmax(logits, axis=-1, output_type=tf.int64),
@@ -46,7 +55,7 @@ class Servable(tf.Module):
     def save(self, folder: str) -> None:
         """Write the SavedModel with `classify` under both of the tutorial's signatures."""
         function = self.classify.get_concrete_function()
-        tf.saved_model.save(self, folder, signatures={"serving_default": function, "classes": function})
+        tf.saved_model.save(self, folder, signatures=dict.fromkeys(SIGNATURES, function))
 
 
 def from_network(network: keras.Model) -> Servable:

@@ -14,6 +14,7 @@ from trainer.cluster import Member
 from trainer.data import Dataset
 from trainer.errors import LostMember, UsageError
 from trainer.evaluate import Metrics, evaluate
+from trainer.litert import checked_copy
 from trainer.log import say
 from trainer.options import Options
 from trainer.scalars import Scalars
@@ -108,7 +109,9 @@ class Session:
         self._tell(metrics)
         used, data = self._trainer.precision, describe(self._dataset)
         facts = Facts(self._options, data, used, self._resumed_from, metrics, self._member.counts())
-        version = Version(servable.save, self._dataset, facts, self._clock)
+        with self._clock.timed("litert_s"):
+            copy = checked_copy(servable, self._dataset.test.images, answers)
+        version = Version(servable.save, copy, self._dataset, facts, self._clock)
         publish = export.publish if self._options.version_tag else export.publish_next
         say(f"Exported to {publish(self._options.export_dir, tag, version.fill)}")
         self._draw(metrics, answers)

@@ -1,4 +1,4 @@
-"""What a version holds beside its checksums: the SavedModel, test images, the model card."""
+"""What a version holds beside its checksums: the SavedModel, its LiteRT copy, test images, the model card."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from trainer import idx
 from trainer.card import Facts, make_card
 from trainer.clock import Clock
 from trainer.data import Dataset
+from trainer.litert import Copy
 
 TEST_IMAGES = 500
 
 
 @dataclass(frozen=True)
 class Version:
-    """A trained model about to be published; `save` writes the SavedModel into a folder."""
+    """A trained model about to be published; `save` writes the SavedModel into a folder, `copy` is for LiteRT."""
 
     save: Callable[[str], None]
+    copy: Copy | None
     dataset: Dataset
     facts: Facts
     clock: Clock
@@ -32,8 +34,10 @@ class Version:
             extra = folder / "assets.extra"
             extra.mkdir(exist_ok=True)
             write_test_images(extra / "test_images.zip", self.dataset)
+            if self.copy:
+                self.copy.write(extra)
         durations = self.clock.durations | {"total_s": self.clock.total()}
-        card = make_card(self.facts, tag, parent, durations)
+        card = make_card(self.facts, tag, parent, durations) | {"litert": self.copy and self.copy.entry()}
         (folder / "model_card.json").write_text(json.dumps(card, indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""A tiny real SavedModel, and real server processes on free loopback ports."""
+"""A small real version of the trainer's, and real server processes on free loopback ports."""
 
 from __future__ import annotations
 
@@ -29,26 +29,16 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from trainer import litert
+from trainer.servable import Servable
+
 REPO = Path(__file__).parents[2]
 WEIGHTS = np.random.default_rng(7).normal(size=(784, 10)).astype(np.float32)
 START_SECONDS = 60
 
 
-class TinyModel(tf.Module):
-    """One dense layer with the contract's signatures."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights = tf.Variable(WEIGHTS)
-
-    @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="x")])
-    def classify(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-        predictions = tf.nn.softmax(tf.reshape(x, [-1, 784]) @ self.weights)
-        return {"predictions": predictions, "classes": tf.argmax(predictions, -1)}
-
-
 def expected(images: np.ndarray) -> np.ndarray:
-    """The tiny model's answer, computed without TensorFlow: [N, 10]."""
+    """The model's answer, computed without TensorFlow: [N, 10]."""
     logits = images.reshape(-1, 784).astype(np.float64) @ WEIGHTS
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
@@ -68,11 +58,21 @@ def write_checksums(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole version, not yet in any base folder."""
+    """A whole version as the trainer writes it, with its LiteRT copy, not yet in any base folder."""
     folder = tmp_path_factory.mktemp("exported") / "model"
-    model = TinyModel()
-    signatures = {name: model.classify.get_concrete_function() for name in ("serving_default", "classes")}
-    tf.saved_model.save(model, str(folder), signatures=signatures)
+    model = Servable("linear", [WEIGHTS, np.zeros(10, np.float32)])
+    model.save(str(folder))
+    (folder / "assets.extra").mkdir()
+    litert.Copy(litert.convert(model), max_difference=0.0, test_examples=0).write(folder / "assets.extra")
+    write_checksums(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def without_copy(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same version with nothing for LiteRT: TensorFlow has to run it."""
+    folder = shutil.copytree(exported, tmp_path_factory.mktemp("without") / "model")
+    shutil.rmtree(folder / "assets.extra")
     write_checksums(folder)
     return folder
 
@@ -81,9 +81,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def publish(exported: Path) -> Callable[[Path, int], Path]:
     """Puts a whole version into a base folder as the trainer does: under a partial name, then renamed."""
 
-    def put(base: Path, version: int) -> Path:
+    def put(base: Path, version: int, source: Path = exported) -> Path:
         partial = base / f"{version}.partial-1"
-        shutil.copytree(exported, partial)
+        shutil.copytree(source, partial)
         return partial.rename(base / str(version))
 
     return put

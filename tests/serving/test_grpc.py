@@ -8,12 +8,14 @@ import pytest
 import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
+
+from trainer.servable import REFUSAL
 
 from .conftest import Server, expected, request_for
 
@@ -87,8 +89,10 @@ def test_fault_57_a_wrong_name_is_refused_in_tensorflow_servings_words(server: S
 
 
 MISSHAPEN = {
-    "785 numbers": (np.zeros((1, 785), np.float32), "Input to reshape is a tensor with 785 values"),
-    "a scalar": (np.zeros((), np.float32), "Input to reshape is a tensor with 1 values"),
+    "785 numbers": (np.zeros((1, 785), np.float32), f"assertion failed: [{REFUSAL}] [1 785]"),
+    "a scalar": (np.zeros((), np.float32), f"assertion failed: [{REFUSAL}] []"),
+    "another rank": (np.zeros((1, 1, 784), np.float32), f"assertion failed: [{REFUSAL}] [1 1 784]"),
+    "no image": (np.zeros((0, 784), np.float32), f"assertion failed: [{REFUSAL}] [0 784]"),
     "doubles": (np.zeros((1, 784)), "Expects arg[0] to be float but double is provided"),
     "bytes": (np.zeros((1, 784), np.uint8), "Expects arg[0] to be float but uint8 is provided"),
     "text": (np.array([[b"7"]]), "Expects arg[0] to be float but string is provided"),
@@ -171,11 +175,11 @@ def test_fault_57_status_of_an_unknown_version_is_not_found(server: Server) -> N
     )
 
 
-def test_classify_is_said_to_be_missing(server: Server) -> None:
+def test_what_only_tensorflow_model_server_does_is_said_to_be_missing(server: Server) -> None:
     stub = prediction_service_pb2_grpc.PredictionServiceStub(server.channel)
-    assert refusal(stub.Classify, classification_pb2.ClassificationRequest()) == (
+    assert refusal(stub.MultiInference, inference_pb2.MultiInferenceRequest()) == (
         grpc.StatusCode.UNIMPLEMENTED,
-        "Classify is not part of the embedded server: use Predict.",
+        "MultiInference is not part of the embedded server: use Predict.",
     )
 
 

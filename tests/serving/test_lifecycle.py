@@ -101,7 +101,7 @@ def test_fault_58_a_graph_that_does_not_load_is_refused_though_its_checksums_hol
     (broken / "saved_model.pb").write_bytes((broken / "saved_model.pb").read_bytes()[:1000])
     write_checksums(broken)
     broken.rename(live.base / "23")
-    live.wait_for_log("version 23 refused: TensorFlow cannot load it")
+    live.wait_for_log("version 23 refused: saved_model.pb is no SavedModel")
     assert states(live)[23] == "END"
     np.testing.assert_allclose(
         live.predict(IMAGE).outputs["predictions"].float_val, expected(IMAGE)[0], rtol=1e-4, atol=1e-6

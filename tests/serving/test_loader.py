@@ -15,17 +15,23 @@ from serving.backend import LoadError
 from serving.configs import ModelConfig, VersionPolicy
 from serving.errors import ServingError
 from serving.loader import Loader
-from serving.messages import ModelSpec, SignatureDef
+from serving.messages import DataType, ModelSpec, SignatureDef, TensorInfo
 from serving.models import Models
 
 from .conftest import write_checksums
 
 
-class NotingModel:
-    signatures: Mapping[str, SignatureDef] = {}
+def signature(takes: str, *gives: str, dtype: int = DataType.DT_FLOAT) -> SignatureDef:
+    info = TensorInfo(dtype=dtype)
+    return SignatureDef(inputs={takes: info}, outputs=dict.fromkeys(gives, info))
 
-    def __init__(self, notes: list[str], version: str) -> None:
-        self.notes, self.version = notes, version
+
+class NotingModel:
+    def __init__(self, notes: list[str], version: str, signatures: Mapping[str, SignatureDef]) -> None:
+        self.notes, self.version, self.signatures = notes, version, signatures
+
+    def quick(self, rows: int) -> bool:
+        return True
 
     def predict(
         self, inputs: Mapping[str, np.ndarray], signature: str, outputs: Sequence[str]
@@ -42,12 +48,13 @@ class NotingBackend:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.words = "it is bad"
+        self.signatures = {"serving_default": signature("x", "classes")}
 
     def load(self, path: Path) -> NotingModel:
         if (path / "saved_model.pb").read_text() == "bad":
             raise LoadError(self.words)
         self.notes.append(f"load {path.name}")
-        return NotingModel(self.notes, path.name)
+        return NotingModel(self.notes, path.name, self.signatures)
 
 
 class House:
@@ -167,6 +174,42 @@ def test_a_version_is_closed_when_its_last_running_request_is_answered(house: Ho
     assert house.backend.notes[-1] == "close 1"
     with house.models.lease(ModelSpec(name="m")) as now:
         assert now.version == 2
+
+
+LOST = {
+    "another input": (
+        signature("image", "classes"),
+        'its signature "serving_default" takes image (float), not x (float)',
+    ),
+    "another type": (
+        signature("x", "classes", dtype=DataType.DT_INT32),
+        'its signature "serving_default" takes x (int32), not x (float)',
+    ),
+    "no such output": (
+        signature("x", "digits"),
+        'its signature "serving_default" gives digits (float), not classes (float)',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_fault_62_a_version_that_answers_not_what_the_served_one_does_is_refused(
+    house: House, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    house.look(1)
+    house.backend.signatures = {"serving_default": LOST[case][0]}
+    assert house.look(2) == (1,)
+    why = f"m: version 2 refused: {LOST[case][1]}, as version 1, which is served, does"
+    assert caplog.records[-1].message == why
+    assert house.backend.notes == ["load 1", "load 2", "close 2"]
+
+
+def test_fault_62_a_version_that_lacks_a_signature_is_refused_and_one_with_more_is_taken(house: House) -> None:
+    house.look(1)
+    house.backend.signatures = {"other": signature("x", "classes")}
+    assert house.look(2) == (1,)
+    house.backend.signatures = {"other": signature("y"), "serving_default": signature("x", "classes", "predictions")}
+    assert house.look(3) == (3,)
 
 
 def test_models_left_out_of_a_new_configuration_are_let_go(house: House) -> None:

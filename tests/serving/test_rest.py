@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainer.servable import REFUSAL
+
 from .conftest import Server, expected
 
 IMAGES = np.random.default_rng(2).random((3, 784), np.float32)
@@ -161,7 +163,7 @@ def test_text_that_is_no_json_is_a_bad_request(server: Server, body: bytes) -> N
 def test_fault_54_a_wrong_shape_is_told_in_tensorflows_words(server: Server) -> None:
     status, answer = server.http(PREDICT, {"instances": [[0.5] * 785]})
     assert status == 400
-    assert answer["error"].startswith("Input to reshape is a tensor with 785 values")
+    assert answer["error"].startswith(f"assertion failed: [{REFUSAL}] [1 785]")
 
 
 def test_fault_56_a_body_over_the_limit_is_refused_and_the_server_lives(server: Server) -> None:

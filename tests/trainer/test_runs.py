@@ -66,7 +66,7 @@ def test_the_card_says_what_the_contract_says(finished: tuple[TrainerProcess, st
     card = json.loads((trainer.export / "100" / "model_card.json").read_text())
     assert set(card) == {
         "tag", "created", "model", "parameters", "dataset", "settings", "seed", "steps", "resumed_from",
-        "parent", "code_hash", "metrics", "durations", "versions",
+        "parent", "code_hash", "metrics", "durations", "versions", "litert",
     }  # fmt: skip
     assert (card["tag"], card["model"], card["parameters"], card["parent"]) == ("100", "linear", 7850, None)
     assert card["dataset"]["stand_in"] is True
@@ -77,7 +77,8 @@ def test_the_card_says_what_the_contract_says(finished: tuple[TrainerProcess, st
     assert metrics["per_class_accuracy"] == [row[digit] / sum(row) for digit, row in enumerate(matrix)]
     assert metrics["test_accuracy"] == sum(row[digit] for digit, row in enumerate(matrix)) / 359
     assert card["seed"] == card["settings"]["seed"] == 1
-    assert set(card["durations"]) == {"import_s", "data_s", "train_s", "evaluate_s", "export_s", "total_s"}
+    assert set(card["durations"]) == {"import_s", "data_s", "train_s", "evaluate_s", "litert_s", "export_s", "total_s"}
+    assert card["litert"]["test_examples"] == 359
     assert 0 < card["durations"]["train_s"] < card["durations"]["total_s"]
 
 
