@@ -23,6 +23,8 @@ class Flags:
     model_base_path: str
     file_system_poll_wait_seconds: int
     model_config_file: Path | None
+    model_config_file_poll_wait_seconds: int
+    allow_version_labels_for_unavailable_models: bool
     monitoring_config_file: Path | None
     enable_grpc_healthcheck_service: bool
 
@@ -68,6 +70,20 @@ def _parser() -> argparse.ArgumentParser:
         help="between two looks; 0 looks once (1)",
     )
     add("--model_config_file", type=Path, default=None, help="a ModelServerConfig in protobuf's text form")
+    add(
+        "--model_config_file_poll_wait_seconds",
+        type=_seconds,
+        default=0,
+        help="between two looks at that file; 0 looks once (0)",
+    )
+    add(
+        "--allow_version_labels_for_unavailable_models",
+        type=_bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="a label that is new may name a version that is not loaded yet; without it none can at the start (false)",
+    )
     add("--monitoring_config_file", type=Path, default=None, help="a MonitoringConfig in protobuf's text form")
     add("--enable_grpc_healthcheck_service", type=_bool, nargs="?", const=True, default=False)
     return parser

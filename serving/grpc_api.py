@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from serving import handlers, messages
+from serving.batching import MAX_JOINED_ROWS, Batches
 from serving.configs import models_from_message
 from serving.errors import Code, ServingError, invalid
 from serving.loader import Loader
@@ -25,9 +26,11 @@ _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 Handler = Callable[[Any], Awaitable[Message]]
 
 
-def add_services(server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, workers: Executor) -> None:
+def add_services(
+    server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, batches: Batches, workers: Executor
+) -> None:
     """Register both services of the protocol."""
-    prediction, state = Prediction(models, metrics, workers), ModelState(models, loader)
+    prediction, state = Prediction(models, metrics, batches, workers), ModelState(models, loader)
     services: dict[str, dict[str, Handler]] = {
         "PredictionService": {
             "Predict": prediction.predict,
@@ -47,14 +50,17 @@ def add_services(server: grpc.aio.Server, models: Models, loader: Loader, metric
 class Prediction:
     """Predict and what else clients ask of a model."""
 
-    def __init__(self, models: Models, metrics: Metrics, workers: Executor) -> None:
-        self._models, self._metrics, self._workers = models, metrics, workers
+    def __init__(self, models: Models, metrics: Metrics, batches: Batches, workers: Executor) -> None:
+        self._models, self._metrics, self._batches, self._workers = models, metrics, batches, workers
 
     async def predict(self, request: PredictRequest) -> PredictResponse:
-        """Compute here when that is quick, else on a worker thread, so that the loop stays free."""
+        """Compute here when that is quick, else on a worker thread, together with others where that saves time."""
         with self._metrics.observe(request.model_spec.name, "GRPC"), handlers.leased(self._models, request) as servable:
-            if servable.model.quick(handlers.rows(request)):
+            rows = handlers.rows(request)
+            if servable.model.quick(rows):
                 return handlers.predict(servable, request)
+            if servable.model.joins and rows <= MAX_JOINED_ROWS:
+                return await self._batches.predict(servable, request)
             run = asyncio.get_running_loop().run_in_executor
             return await run(self._workers, handlers.predict, servable, request)
 

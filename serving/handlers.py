@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 from google.protobuf.message import Message
@@ -25,7 +26,7 @@ from serving.messages import (
     TensorInfo,
 )
 from serving.models import Models, Servable
-from serving.tensors import name_of, to_array, to_tensor
+from serving.tensors import fill, name_of, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
 _SIGNATURE_DEF = "signature_def"
@@ -44,17 +45,36 @@ def rows(request: PredictRequest) -> int:
     return max((one.tensor_shape.dim[0].size for one in request.inputs.values() if one.tensor_shape.dim), default=1)
 
 
+@dataclass(frozen=True)
+class Call:
+    """A Predict request, checked: the signature, the arrays by alias, the outputs that come back."""
+
+    signature: str
+    inputs: dict[str, np.ndarray]
+    outputs: list[str]
+
+
 def predict(servable: Servable, request: PredictRequest) -> PredictResponse:
     """PredictionService.Predict (servables/tensorflow/predict_impl.cc and predict_util.cc)."""
+    call = checked(servable, request)
+    return answer(servable, call, servable.model.predict(call.inputs, call.signature, call.outputs))
+
+
+def checked(servable: Servable, request: PredictRequest) -> Call:
+    """What the model is asked; ServingError where it cannot be asked that."""
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     if name not in servable.model.signatures or name.startswith("__"):
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     signature = servable.model.signatures[name]
-    inputs = _inputs(signature, request)
-    wanted = _outputs(signature, request.output_filter)
-    outputs = servable.model.predict(inputs, name, wanted)
-    response = PredictResponse(outputs={alias: to_tensor(outputs[alias]) for alias in wanted})
-    _fill_spec(response.model_spec, servable, name)
+    return Call(name, _inputs(signature, request), _outputs(signature, request.output_filter))
+
+
+def answer(servable: Servable, call: Call, outputs: Mapping[str, np.ndarray]) -> PredictResponse:
+    """The outputs as a response."""
+    response = PredictResponse()
+    for alias in call.outputs:
+        fill(response.outputs[alias], np.asarray(outputs[alias]))
+    _fill_spec(response.model_spec, servable, call.signature)
     return response
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from serving.backend import served
 from serving.errors import Code, ServingError, invalid
 from serving.messages import SignatureDef
+from serving.trial import served
 from serving.versions import LITERT_ABOUT, LITERT_MODEL
 
 # Rows a call: more of them do not fit the processor's cache, and each then takes twice as long (measured: `fast`).
@@ -44,6 +44,8 @@ class About:
 
 class LiteRTModel:
     """The copy of one version; a thread that asks takes an interpreter of its own for as long as it computes."""
+
+    joins = False  # a call costs nothing beside its rows
 
     def __init__(self, folder: Path, signatures: Mapping[str, SignatureDef]) -> None:
         """Read the copy and measure it; UnfitError where it cannot stand for each signature that is served."""

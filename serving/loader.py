@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from serving.backend import Backend, LoadedModel, LoadError, what_is_lost
+from serving.backend import Backend, LoadedModel, LoadError
 from serving.configs import ModelConfig, VersionPolicy
 from serving.errors import Code, ServingError
 from serving.models import Models
+from serving.trial import what_is_lost
 from serving.versions import fingerprint, list_versions, why_not_whole
 
 log = logging.getLogger("serving")
@@ -20,37 +21,41 @@ log = logging.getLogger("serving")
 class Loader:
     """Looks at the folders when told to. Any thread may call `poll` and `configure`; one at a time runs."""
 
-    def __init__(self, models: Models, backend: Backend, configs: Iterable[ModelConfig]) -> None:
-        self._models = models
-        self._backend = backend
-        self._configs = {config.name: config for config in configs}
+    def __init__(self, models: Models, backend: Backend, early_labels: bool = False) -> None:
+        """With `early_labels` a label that is new may name a version that is not loaded yet."""
+        self._models, self._backend, self._early_labels = models, backend, early_labels
+        self._configs: dict[str, ModelConfig] = {}
         self._lock = threading.Lock()
         self._refused: dict[Path, object] = {}  # folder → its fingerprint when it was refused
         self._said: dict[object, str] = {}  # what was logged last about a thing: said again only when it changes
-        for config in self._configs.values():
-            models.label(config.name, config.labels)
 
     def poll(self) -> None:
         """One look at every model's folder; loads and unloads what that asks for."""
         with self._lock:
             self._poll()
 
-    def configure(self, configs: Iterable[ModelConfig]) -> None:
-        """Serve these models from now on (HandleReloadConfigRequest); those that are left out are unloaded.
+    def configure(self, configs: Iterable[ModelConfig], look: bool = True) -> None:
+        """Serve these models from now on, and look at their folders; those that are left out are unloaded.
 
-        ServingError FAILED_PRECONDITION when a label names a version that is not loaded; labels then stay.
+        ServingError FAILED_PRECONDITION, and nothing changes, when a label names a version that is not loaded. As in
+        tensorflow_model_server that is asked before anything is loaded: load first, then move the label.
         """
+        wanted = {config.name: config for config in configs}
         with self._lock:
-            gone = set(self._configs)
-            self._configs = {config.name: config for config in configs}
-            self._poll()
-            for name in gone - set(self._configs):
+            for config in wanted.values():
+                self._check_labels(config)
+            gone, self._configs = set(self._configs) - set(wanted), wanted
+            for config in wanted.values():
+                self._models.label(config.name, config.labels)
+            if look:
+                self._poll()
+            for name in gone:
                 self._models.label(name, {})
                 self._retire(name, self._models.available(name))
-            for config in self._configs.values():
-                self._check_labels(config)
-            for config in self._configs.values():
-                self._models.label(config.name, config.labels)
+
+    def serves(self, configs: Iterable[ModelConfig]) -> bool:
+        """Whether it was told to serve just these."""
+        return self._configs == {config.name: config for config in configs}
 
     def names(self) -> tuple[str, ...]:
         """The models to serve."""
@@ -142,8 +147,10 @@ class Loader:
             log.info("%s: version %d is unloaded when its running requests are answered", name, version)
 
     def _check_labels(self, config: ModelConfig) -> None:
-        for version in config.labels.values():
-            if version not in self._models.available(config.name):  # server_core.cc, UpdateModelVersionLabelMap
+        """server_core.cc, UpdateModelVersionLabelMap."""
+        for label, version in config.labels.items():
+            early = self._early_labels and self._models.labelled(config.name, label) in (None, version)
+            if not early and version not in self._models.available(config.name):
                 raise ServingError(
                     Code.FAILED_PRECONDITION,
                     f"Request to assign label to version {version} of model {config.name}, "

@@ -129,6 +129,11 @@ class Models:
         with self._lock:
             self._labels[name] = labels
 
+    def labelled(self, name: str, label: str) -> int | None:
+        """The version that a label of a model stands for."""
+        with self._lock:
+            return self._labels.get(name, {}).get(label)
+
     def _end_if_idle(self, servable: Servable) -> LoadedModel | None:
         if servable.state != State.UNLOADING or servable.running:
             return None

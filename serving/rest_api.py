@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from urllib.parse import unquote
@@ -19,10 +20,11 @@ from serving.errors import HTTP_STATUS, Code, ServingError, invalid
 from serving.messages import GetModelMetadataRequest, GetModelStatusRequest, ModelSpec, SignatureDefMap
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.models import Models
+from serving.rest_bodies import Bodies, BodyError
 from serving.rest_json import dump_predict, parse_predict
 
-# The largest body, in bytes: 2,000 images of 784 numbers as text. Larger ones get 413.
-MAX_BODY_BYTES = 32 << 20
+# How long a connection may be without a whole request, and a body may take to come in.
+PATIENCE_SECONDS = 30.0
 
 # How long a client may take to fetch its answer once all are computed and the server stops.
 _LAST_SECONDS = 5.0
@@ -37,12 +39,20 @@ _NO_NAME = re.compile(r"/v1/models(/metadata)?", re.IGNORECASE)
 class RestServer:
     """The HTTP side: `start` on a listening socket, `stop` when what is running has been answered."""
 
-    def __init__(self, models: Models, metrics: Metrics, metrics_path: str | None, workers: Executor) -> None:
-        self._api = _Api(models, metrics, metrics_path, workers)
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._count])
+    def __init__(
+        self,
+        models: Models,
+        metrics: Metrics,
+        metrics_path: str | None,
+        workers: Executor,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._api = _Api(models, metrics, metrics_path, workers, Bodies(patience))
+        app = web.Application(middlewares=[self._count])
         app.router.add_route("*", "/{path:.*}", self._api.answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
-        self._running = 0
+        self._patience = patience
+        self._running: set[web.RequestHandler] = set()
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -52,6 +62,7 @@ class RestServer:
         await self._runner.setup()
         self._site = web.SockSite(self._runner, sock)
         await self._site.start()
+        self._cutting = asyncio.create_task(self._cut_idle())
 
     async def stop(self, grace: float) -> None:
         """Take no new connection, wait up to so many seconds for the running requests, close.
@@ -59,6 +70,7 @@ class RestServer:
         aiohttp's own shutdown reads no more of a body that is still coming in: that request would be lost.
         """
         self._stopping.set()
+        self._cutting.cancel()
         await self._site.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), grace)
@@ -66,7 +78,7 @@ class RestServer:
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Callable) -> web.StreamResponse:
-        self._running += 1
+        self._running.add(request.protocol)
         self._idle.clear()
         try:
             response = await handler(request)
@@ -74,19 +86,28 @@ class RestServer:
                 response.force_close()
             return response
         finally:
-            self._running -= 1
+            self._running.discard(request.protocol)
             if not self._running:
                 self._idle.set()
 
+    async def _cut_idle(self) -> None:
+        """End connections without a request for so long: headers that never end, answers that nobody fetches."""
+        since: dict[web.RequestHandler, float] = {}
+        while True:
+            await asyncio.sleep(self._patience / 4)
+            now, open_ones = time.monotonic(), set(self._runner.server.connections)
+            since = {one: since.get(one, now) for one in open_ones if one not in self._running}
+            for connection, began in since.items():
+                if now - began > self._patience and connection.transport is not None:
+                    connection.transport.abort()
+
 
 class _Api:
-    def __init__(self, models: Models, metrics: Metrics, metrics_path: str | None, workers: Executor) -> None:
-        self._models, self._metrics, self._metrics_path, self._workers = (
-            models,
-            metrics,
-            metrics_path,
-            workers,
-        )
+    def __init__(
+        self, models: Models, metrics: Metrics, metrics_path: str | None, workers: Executor, bodies: Bodies
+    ) -> None:
+        self._models, self._metrics, self._metrics_path = models, metrics, metrics_path
+        self._workers, self._bodies = workers, bodies
 
     async def answer(self, request: web.Request) -> web.Response:
         """One request to one response; whatever is wrong becomes its status and `{"error": …}`."""
@@ -96,12 +117,11 @@ class _Api:
         if not path.lower().startswith("/v1/"):
             return _error(404, f"Not found: {path}")
         try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _error(413, f"The body is larger than the {MAX_BODY_BYTES} bytes that this server takes")
-        run = asyncio.get_running_loop().run_in_executor
-        try:
-            text = await run(self._workers, self._respond, request.method, path, body)
+            async with self._bodies.read(request) as body:
+                run = asyncio.get_running_loop().run_in_executor
+                text = await run(self._workers, self._respond, request.method, path, body)
+        except BodyError as error:
+            return _error(error.status, str(error))
         except ServingError as error:
             return _error(HTTP_STATUS[error.code], error.message)
         return web.Response(text=text, content_type="application/json")

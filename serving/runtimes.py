@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from serving import saved_model
-from serving.backend import LoadedModel, LoadError, warm_up
+from serving.backend import LoadedModel, LoadError
 from serving.messages import SignatureDef
 from serving.quiet import quiet_stderr
+from serving.trial import rows_are_apart, warm_up
 from serving.versions import LITERT_MODEL
 
 log = logging.getLogger("serving")
@@ -24,6 +25,7 @@ class Runtimes:
         model = _litert(path, signatures) or _tensorflow(path, signatures)
         try:
             warm_up(model)
+            model.joins = model.joins and rows_are_apart(model)
         except LoadError:
             model.close()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -13,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from serving import configs, grpc_api
+from serving.batching import Batches
+from serving.config_file import ConfigFile
 from serving.errors import StartError
 from serving.flags import Flags
 from serving.loader import Loader
@@ -22,22 +25,26 @@ from serving.runtimes import Runtimes
 
 log = logging.getLogger("serving")
 
-# The largest gRPC request in bytes, gRPC's own default: 1,300 images. Larger ones get RESOURCE_EXHAUSTED.
-MAX_MESSAGE_BYTES = 4 << 20
+# The largest gRPC message in bytes, either way: 5,000 images. A larger request gets RESOURCE_EXHAUSTED, as
+# tensorflow_model_server answers above 2 GiB.
+MAX_MESSAGE_BYTES = 16 << 20
+
+# Calls at a time, beyond which gRPC answers RESOURCE_EXHAUSTED; what they hold in memory at most is 128 messages.
+MAX_CALLS = 128
+
+# Between "not ready" and the first refusal, in seconds: who asks whether the server is ready hears it first.
+LINGER_SECONDS = 0.5
 
 # How long running requests may take after SIGTERM, in seconds; Kubernetes waits 30 before it kills.
 DRAIN_SECONDS = 10.0
-
-# SO_REUSEPORT is gRPC's default: with it a second server would take the port of the first, silently.
-_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES))
 
 
 async def serve(flags: Flags) -> None:
     """Serve until SIGTERM or SIGINT, then answer what is running and return; StartError when it cannot begin.
 
-    asyncio rather than a thread a call: slow clients cost a socket and no thread, gRPC and HTTP share one
-    loop, and models compute on a small pool, as many threads as there are cores. Ports are taken before
-    TensorFlow is imported (2.5 s): a mistake shows at once, and early clients wait instead of being refused.
+    asyncio rather than a thread a call: slow clients cost a socket and no thread, gRPC and HTTP share one loop, and
+    a model that is not quick computes on a small pool, as many threads as there are cores. Ports are taken before
+    models are loaded: a mistake shows at once, and early clients wait instead of being refused.
     """
     stop = _stop_on_signals()
     server, sock = _open_grpc(flags), _open_rest(flags)
@@ -46,55 +53,67 @@ async def serve(flags: Flags) -> None:
 
 class _Running:
     def __init__(self, flags: Flags, server: grpc.aio.Server | None, sock: socket.socket | None) -> None:
-        self._poll_seconds = flags.file_system_poll_wait_seconds
+        self._flags, self._grpc, self._socket, self._rest = flags, server, sock, None
         self._models = Models()
-        self._loader = Loader(self._models, Runtimes(), configs.models_from_flags(flags))
+        self._loader = Loader(self._models, Runtimes(), flags.allow_version_labels_for_unavailable_models)
+        self._config = ConfigFile(flags, self._loader)
         self._metrics = Metrics(self._loader.names)
         self._metrics_path = configs.metrics_path(flags)
-        self._workers = ThreadPoolExecutor(max(2, os.cpu_count() or 2), thread_name_prefix="predict")
-        self._grpc, self._socket, self._rest = server, sock, None
+        cores = max(2, os.cpu_count() or 2)
+        self._workers = ThreadPoolExecutor(cores, thread_name_prefix="predict")
         self._health = grpc_api.Health()
         if server is not None:
-            grpc_api.add_services(server, self._models, self._loader, self._metrics, self._workers)
+            batches = Batches(self._workers, cores)
+            grpc_api.add_services(server, self._models, self._loader, self._metrics, batches, self._workers)
         if server is not None and flags.enable_grpc_healthcheck_service:
             self._health.add_to(server)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Open both APIs, look at the folders until told to stop, then drain."""
+        """Load, open both APIs, look at folders and configuration until told to stop, then drain."""
         await self._health.set(False)
-        await self._start()
-        polling = asyncio.create_task(self._poll_forever())
-        stopping = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait({polling, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if polling in done:
-            polling.result()  # it is not meant to end: its error ends the process, for a supervisor to see
-        log.info("stopping: no new requests, %g s for the running ones", DRAIN_SECONDS)
-        polling.cancel()
-        await self._drain()
-        log.info("stopped")
+        await asyncio.to_thread(self._loader.poll)
+        await self._health.set(self._loader.ready())
+        await self._open()
+        tasks = [asyncio.create_task(one) for one in (stop.wait(), self._watch_folders(), self._watch_config())]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # but for `stop` none is meant to end: its error ends the process, for a supervisor to see
+        for task in tasks:
+            task.cancel()
+        await self._close()
 
-    async def _start(self) -> None:
+    async def _open(self) -> None:
         if self._grpc is not None:
             await self._grpc.start()
         if self._socket is not None:
-            from serving.rest_api import RestServer
-
-            self._rest = RestServer(self._models, self._metrics, self._metrics_path, self._workers)
+            rest_api = await asyncio.to_thread(importlib.import_module, "serving.rest_api")  # aiohttp: 0.2 s
+            self._rest = rest_api.RestServer(self._models, self._metrics, self._metrics_path, self._workers)
             await self._rest.start(self._socket)
 
-    async def _poll_forever(self) -> None:
-        await asyncio.to_thread(self._loader.poll)
+    async def _watch_folders(self) -> None:
         while True:
-            await self._health.set(self._loader.ready())
-            await asyncio.sleep(self._poll_seconds or 1)
-            if self._poll_seconds:
+            await asyncio.sleep(self._flags.file_system_poll_wait_seconds or 1)
+            if self._flags.file_system_poll_wait_seconds:
                 await asyncio.to_thread(self._loader.poll)
+            await self._health.set(self._loader.ready())
 
-    async def _drain(self) -> None:
+    async def _watch_config(self) -> None:
+        seconds = self._flags.model_config_file and self._flags.model_config_file_poll_wait_seconds
+        while True:
+            await asyncio.sleep(seconds or 3600)
+            if seconds:
+                await asyncio.to_thread(self._config.look)
+
+    async def _close(self) -> None:
+        """Say that it is not ready, go on for a moment, then answer what is running and nothing new."""
         await self._health.stop()
+        log.info("no longer ready; what comes in within %g s is answered still", LINGER_SECONDS)
+        await asyncio.sleep(LINGER_SECONDS)
+        log.info("stopping: no new requests, %g s for the running ones", DRAIN_SECONDS)
         both = [one for one in (self._grpc, self._rest) if one is not None]
         await asyncio.gather(*(one.stop(DRAIN_SECONDS) for one in both))
         self._workers.shutdown(wait=False, cancel_futures=True)
+        log.info("stopped")
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -104,10 +123,24 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
+def options(patience: float = 10.0) -> tuple[tuple[str, int], ...]:
+    """gRPC's: `patience` is how long, in seconds, a connection may say nothing at its start."""
+    return (
+        ("grpc.so_reuseport", 0),  # gRPC's default lets a second server take the first one's port, silently
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_concurrent_streams", MAX_CALLS),
+        ("grpc.server_handshake_timeout_ms", int(patience * 1000)),
+        ("grpc.keepalive_time_ms", 60_000),  # a client that went without a word is noticed
+        ("grpc.keepalive_timeout_ms", 20_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    )
+
+
 def _open_grpc(flags: Flags) -> grpc.aio.Server | None:
     if not flags.port:
         return None
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=options(), maximum_concurrent_rpcs=MAX_CALLS)
     with contextlib.suppress(RuntimeError):
         if server.add_insecure_port(_address(flags.host, flags.port)):
             return server

@@ -38,6 +38,8 @@ _CONFIG = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_para
 class TensorFlowModel:
     """One SavedModel in a session of its own."""
 
+    joins = True  # a call is 0.35 ms and an image 0.05
+
     def __init__(self, path: Path, signatures: Mapping[str, SignatureDef]) -> None:
         """Load the version; LoadError when it cannot be loaded."""
         self.signatures = signatures

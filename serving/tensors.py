@@ -63,16 +63,21 @@ def to_array(alias: str, tensor: TensorProto) -> np.ndarray:
 
 
 def to_tensor(array: np.ndarray) -> TensorProto:
-    """The array as a TensorProto with its values in the typed field, where stock clients look for them."""
-    array = np.asarray(array, object) if np.asarray(array).dtype.kind == "S" else np.asarray(array)
-    number = _NUMBERS[array.dtype]
-    tensor = TensorProto(dtype=number)
+    """The array as a TensorProto, as `fill` writes it."""
+    tensor = TensorProto()
+    fill(tensor, array)
+    return tensor
+
+
+def fill(tensor: TensorProto, array: np.ndarray) -> None:
+    """Write the array into an empty TensorProto, its values into the typed field, where stock clients look for them."""
+    array = np.asarray(array, object) if array.dtype.kind == "S" else array
+    tensor.dtype = number = _NUMBERS[array.dtype]
     for size in array.shape:
-        tensor.tensor_shape.dim.add().size = size
+        tensor.tensor_shape.dim.add(size=size)
     field = _KINDS[number][1]
     values = array.view(np.uint16) if field == "half_val" else array
     getattr(tensor, field).extend(values.ravel().tolist())
-    return tensor
 
 
 def _from_content(alias: str, content: bytes, dtype: np.dtype, count: int) -> np.ndarray:

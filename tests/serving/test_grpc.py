@@ -134,9 +134,9 @@ def test_a_request_without_a_model_spec_is_refused(server: Server) -> None:
 
 
 def test_fault_56_a_message_over_the_limit_is_refused_and_the_server_lives(server: Server) -> None:
-    code, _ = refusal(server.predict, np.zeros((1400, 784), np.float32))  # 4.4 MB
+    code, _ = refusal(server.predict, np.zeros((5400, 784), np.float32))  # 16.9 MB
     assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert server.predict(np.zeros((1300, 784), np.float32)).outputs["classes"].tensor_shape.dim[0].size == 1300
+    assert server.predict(np.zeros((5300, 784), np.float32)).outputs["classes"].tensor_shape.dim[0].size == 5300
 
 
 def test_fault_56_a_few_bytes_that_announce_a_huge_tensor_are_refused(server: Server) -> None:

@@ -160,7 +160,7 @@ def test_a_killed_server_serves_again_after_a_restart(tmp_path: Path, publish: P
 
 
 def check_that_sigterm_drains(server: Server) -> None:
-    """A request that takes about a second is running when SIGTERM comes: it is answered, new ones are not."""
+    """A request that takes about a second is running when SIGTERM comes: it is answered, later ones are not."""
     connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=30)
     with contextlib.closing(connection):
         body = '{"instances": [' + ",".join(["[" + ",".join(["0.5"] * 784) + "]"] * 4000) + "]}"
@@ -176,37 +176,115 @@ def check_that_sigterm_drains(server: Server) -> None:
     assert server.log().splitlines()[-1].endswith("stopped")
 
 
-def test_a_config_file_gives_versions_labels_and_reloads(tmp_path: Path, publish: Publish) -> None:
+def test_sigterm_turns_readiness_off_before_anything_is_refused(tmp_path: Path, publish: Publish) -> None:
+    publish(tmp_path, 5)
+    arguments = ("--model_name=mnist", f"--model_base_path={tmp_path}", "--enable_grpc_healthcheck_service")
+    with running(tmp_path / "log", *arguments) as server:
+        server.wait_for_version(5)
+        server.process.send_signal(signal.SIGTERM)
+        seen = []
+        with contextlib.suppress(grpc.RpcError):
+            while True:
+                seen.append((health_of(server), version_of(server)))
+        assert seen[-1] == (health_pb2.HealthCheckResponse.NOT_SERVING, 5)
+        assert server.process.wait(30) == os.EX_OK
+
+
+class ConfigFile:
+    """A models.config that tests write anew, as a mounted ConfigMap changes."""
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        self.path, self.base = folder / "models.config", base
+
+    def write(self, *versions: int, **labels: int) -> None:
+        lines = [f'version_labels {{ key: "{key}" value: {value} }}' for key, value in labels.items()]
+        specific = " ".join(f"versions: {version}" for version in versions)
+        new = self.path.with_suffix(".new")
+        new.write_text(
+            f"""model_config_list {{ config {{
+              name: "mnist" base_path: "{self.base}" model_platform: "tensorflow"
+              model_version_policy {{ specific {{ {specific} }} }} {" ".join(lines)} }} }}"""
+        )
+        new.rename(self.path)
+
+
+@pytest.fixture
+def config(tmp_path: Path, publish: Publish) -> ConfigFile:
+    """Three versions, and a file that says which of them."""
     base = tmp_path / "base"
     base.mkdir()
     for version in (1, 2, 3):
         publish(base, version)
-    config = tmp_path / "models"
-    config.write_text(
-        f"""model_config_list {{ config {{
-          name: "mnist" base_path: "{base}" model_platform: "tensorflow"
-          model_version_policy {{ specific {{ versions: 1 versions: 2 }} }}
-          version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "canary" value: 2 }} }} }}"""
-    )
-    with running(tmp_path / "log", f"--model_config_file={config}", "--file_system_poll_wait_seconds=0") as server:
+    return ConfigFile(tmp_path, base)
+
+
+def version_of(server: Server, label: str = "") -> int:
+    return server.predict(IMAGE, label=label).model_spec.version.value
+
+
+EARLY = "--allow_version_labels_for_unavailable_models"
+
+
+def test_fault_60_a_config_file_moves_versions_and_labels_while_the_server_runs(
+    config: ConfigFile, tmp_path: Path
+) -> None:
+    config.write(1, 2, stable=1, canary=2)
+    arguments = (f"--model_config_file={config.path}", "--model_config_file_poll_wait_seconds=1", EARLY)
+    with running(tmp_path / "log", *arguments) as server:
         server.wait_for_version(2)
-        server.wait(lambda: server.predict(IMAGE, label="stable").model_spec.version.value == 1)
+        assert (version_of(server, "stable"), version_of(server, "canary")) == (1, 2)
         assert server.http("/v1/models/mnist/labels/canary:predict", {"instances": IMAGE.tolist()})[0] == 200
+        config.write(1, 2, 3, stable=3)
+        server.wait_for_log("Request to assign label to version 3 of model mnist, which is not currently available")
+        assert (version_of(server, "stable"), version_of(server)) == (1, 2)  # nothing of it was done
+        config.write(1, 2, 3, stable=1)
+        server.wait_for_version(3)
+        config.write(1, 2, 3, stable=3)
+        server.wait(lambda: version_of(server, "stable") == 3)
+        config.write(1, 2, stable=1)  # back again: the label first, then the bad version goes
+        server.wait(lambda: (version_of(server, "stable"), version_of(server)) == (1, 2))
+        config.path.write_text("model_config_list {")
+        server.wait_for_log("is not a ModelServerConfig in protobuf's text form")
+        assert version_of(server) == 2
+        assert server.stop(signal.SIGINT) == os.EX_OK
+
+
+def test_a_reload_request_gives_versions_and_labels_and_a_label_too_early_changes_nothing(
+    config: ConfigFile, tmp_path: Path
+) -> None:
+    config.write(1, 2, stable=1)
+    with running(tmp_path / "log", f"--model_config_file={config.path}", EARLY) as server:
+        server.wait_for_version(2)
         request = model_management_pb2.ReloadConfigRequest()
-        one = request.config.model_config_list.config.add(name="mnist", base_path=str(base))
+        one = request.config.model_config_list.config.add(name="mnist", base_path=str(config.base))
         one.model_version_policy.specific.versions.extend([2, 3])
+        server.model_service.HandleReloadConfigRequest(request, timeout=20)
         one.version_labels["stable"] = 3
         server.model_service.HandleReloadConfigRequest(request, timeout=20)
-        assert server.predict(IMAGE, label="stable").model_spec.version.value == 3
-        one.version_labels["stable"] = 9
+        assert version_of(server, "stable") == 3
+        one.version_labels["stable"] = 1
+        one.model_version_policy.specific.versions.append(1)
         with pytest.raises(grpc.RpcError) as caught:
             server.model_service.HandleReloadConfigRequest(request, timeout=20)
         assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
         assert caught.value.details() == (
-            "Request to assign label to version 9 of model mnist, which is not currently available for inference"
+            "Request to assign label to version 1 of model mnist, which is not currently available for inference"
         )
-        assert server.predict(IMAGE, label="stable").model_spec.version.value == 3
-        assert server.stop(signal.SIGINT) == os.EX_OK
+        assert version_of(server, "stable") == 3
+        assert states(server)[1] == "END"
+
+
+def test_labels_at_the_start_need_the_flag_as_tensorflow_model_servers_do(config: ConfigFile) -> None:
+    config.write(1, stable=1)
+    argv = [sys.executable, "-m", "serving", f"--port={free_ports(1)[0]}", f"--model_config_file={config.path}"]
+    done = subprocess.run(argv, cwd=REPO, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[1:]) == (
+        2,
+        [
+            f"serving: {config.path}: Request to assign label to version 1 of model mnist, which is not currently "
+            f"available for inference; with {EARLY} it waits for its version."
+        ],
+    )
 
 
 @pytest.mark.parametrize("flag", ["--port", "--rest_api_port"])

@@ -62,7 +62,8 @@ class House:
 
     def __init__(self, base: Path, policy: VersionPolicy) -> None:
         self.base, self.models, self.backend = base, Models(), NotingBackend()
-        self.loader = Loader(self.models, self.backend, [ModelConfig("m", base, policy)])
+        self.loader = Loader(self.models, self.backend)
+        self.loader.configure([ModelConfig("m", base, policy)], look=False)
 
     def put(self, version: int, graph: str = "good") -> Path:
         folder = self.base / str(version)
