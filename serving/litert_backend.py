@@ -58,7 +58,10 @@ class LiteRTModel:
             raise UnfitError(str(error)) from error
         for name in served(signatures):
             self._refuse_unfit(name)
-        self._row_seconds = min(self._seconds() for _ in range(5))
+        try:
+            self._row_seconds = min(self._seconds() for _ in range(5))
+        except ServingError as error:
+            raise UnfitError(error.message) from error
 
     def quick(self, rows: int) -> bool:
         """Whether so many rows are computed within a millisecond."""
