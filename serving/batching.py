@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 import numpy as np
 
 from serving import handlers
-from serving.errors import ServingError
+from serving.errors import Code, ServingError
 from serving.handlers import Call
 from serving.messages import PredictRequest, PredictResponse
 from serving.models import Servable
@@ -61,7 +61,8 @@ class Batches:
                     (future.set_exception if isinstance(answer, ServingError) else future.set_result)(answer)
         finally:
             for future in futures:
-                future.cancel()  # what has an answer stays as it is
+                if not future.done():  # a mistake of ours, which the loop reports: nobody is to wait for ever
+                    future.set_exception(ServingError(Code.INTERNAL, "the model could not be asked"))
 
 
 def together(servable: Servable, requests: Sequence[PredictRequest]) -> list[Answer]:
@@ -91,7 +92,7 @@ def _form(call: Call, index: int) -> Hashable:
 def _in_one_call(servable: Servable, calls: Sequence[Call]) -> Iterator[Answer]:
     """The calls' answers; each call by itself where there is one or where together they are refused."""
     first = calls[0]
-    inputs = {alias: np.concatenate([call.inputs[alias] for call in calls]) for alias in first.inputs}
+    inputs = first.inputs if len(calls) == 1 else _joined(calls)
     try:
         outputs = servable.model.predict(inputs, first.signature, first.outputs)
     except ServingError as error:
@@ -103,6 +104,11 @@ def _in_one_call(servable: Servable, calls: Sequence[Call]) -> Iterator[Answer]:
         return
     end = 0
     for call in calls:
-        start, end = end, end + len(next(iter(call.inputs.values()), ()))
+        if len(calls) > 1:
+            start, end = end, end + len(next(iter(call.inputs.values())))
         share = outputs if len(calls) == 1 else {alias: array[start:end] for alias, array in outputs.items()}
         yield handlers.answer(servable, call, share)
+
+
+def _joined(calls: Sequence[Call]) -> dict[str, np.ndarray]:
+    return {alias: np.concatenate([call.inputs[alias] for call in calls]) for alias in calls[0].inputs}

@@ -95,7 +95,7 @@ def metadata(models: Models, request: GetModelMetadataRequest) -> GetModelMetada
         raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
     for field in request.metadata_field:
         if field != _SIGNATURE_DEF:
-            raise invalid(f"Metadata field {field} is not supported")
+            raise invalid(f"Metadata field %s is not supported{field}")  # sic: theirs joins, it does not format
     response = GetModelMetadataResponse()
     with models.lease(request.model_spec) as servable:
         _fill_spec(response.model_spec, servable)

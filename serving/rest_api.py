@@ -16,12 +16,18 @@ from aiohttp import web
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
 from serving import handlers
-from serving.errors import HTTP_STATUS, Code, ServingError, invalid
-from serving.messages import GetModelMetadataRequest, GetModelStatusRequest, ModelSpec, SignatureDefMap
+from serving.errors import HTTP_STATUS, ServingError, invalid
+from serving.messages import (
+    ClassificationRequest,
+    GetModelMetadataRequest,
+    GetModelStatusRequest,
+    ModelSpec,
+    SignatureDefMap,
+)
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.models import Models
 from serving.rest_bodies import Bodies, BodyError
-from serving.rest_json import dump_predict, parse_predict
+from serving.rest_json import dump_predict, parse_examples, parse_predict
 
 # How long a connection may be without a whole request, and a body may take to come in.
 PATIENCE_SECONDS = 30.0
@@ -129,16 +135,20 @@ class _Api:
     def _respond(self, method: str, path: str, body: bytes) -> str:
         """The JSON that answers; on a worker thread (http_rest_api_handler.cc, ProcessRequest)."""
         if method == "POST" and (match := _POST.fullmatch(path)):
-            return self._post(_spec(match), match[4].lower(), body)
+            return self._post(path, _spec(match), match[4], body)
         if method == "GET" and (match := _GET.fullmatch(path)):
             return (self._metadata if match[4] else self._status)(_spec(match))
         if method == "GET" and _NO_NAME.fullmatch(path):
             raise invalid("Missing model name in request.")
         raise invalid(f"Malformed request: {method} {path}")
 
-    def _post(self, spec: ModelSpec, verb: str, body: bytes) -> str:
+    def _post(self, path: str, spec: ModelSpec, verb: str, body: bytes) -> str:
+        if verb not in ("predict", "classify", "regress"):  # the path matches in any case, the verb does not
+            raise invalid(f"Malformed request: POST {path}")
         if verb != "predict":
-            raise ServingError(Code.UNIMPLEMENTED, f"{verb} is not part of the embedded server: use predict.")
+            request = ClassificationRequest(model_spec=spec)
+            parse_examples(body, request.model_spec)
+            raise handlers.not_predict(self._models, request, verb)
         with self._metrics.observe(spec.name, "REST"):
             request, row = parse_predict(body, spec, lambda named: handlers.input_infos(self._models, named))
             with handlers.leased(self._models, request) as servable:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from serving.errors import ServingError, invalid
-from serving.json_tensors import flat_values, is_base64, show, tensor
+from serving.json_tensors import dense, flat_values, is_base64, show, tensor
 from serving.messages import ModelSpec, PredictRequest, PredictResponse, TensorInfo, TensorProto
 from serving.tensors import to_array
 
@@ -23,12 +23,7 @@ def parse_predict(body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], 
     """
     document = _document(body)
     request = PredictRequest(model_spec=spec)
-    signature = document.get("signature_name", "")
-    if not isinstance(signature, str):
-        raise invalid(
-            f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be a string value."
-        )
-    request.model_spec.signature_name = signature
+    request.model_spec.signature_name = signature = _signature(document)
     infos = infos_of(request.model_spec)
     if not infos:
         raise invalid(f"Failed to get input map for signature: {signature or 'DEFAULT'}")
@@ -37,6 +32,20 @@ def parse_predict(body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], 
     for alias, one in tensors.items():
         request.inputs[alias].CopyFrom(one)
     return request, row
+
+
+def parse_examples(body: bytes, spec: ModelSpec) -> None:
+    """Check the body of a classify or regress request, and put the signature that it names into the spec."""
+    document = _document(body)
+    spec.signature_name = _signature(document)
+    if "examples" not in document:
+        raise invalid(
+            f"JSON Value: {show(document)} When method is classify, key 'examples' is expected and was not found"
+        )
+    if not isinstance(document["examples"], list):
+        raise invalid(f"JSON Value: {show(document)} Expecting 'examples' value to be an list/array")
+    if not document["examples"]:
+        raise invalid(f"JSON Value: {show(document)} 'examples' value is an empty array")
 
 
 def dump_predict(response: PredictResponse, row: bool) -> str:
@@ -69,6 +78,15 @@ def _document(body: bytes) -> dict:
     return document
 
 
+def _signature(document: dict) -> str:
+    signature = document.get("signature_name", "")
+    if not isinstance(signature, str):
+        raise invalid(
+            f"JSON Value: {show(document)} not formatted correctly. 'signature_name' key must be a string value."
+        )
+    return signature
+
+
 def _is_row(document: dict) -> bool:
     if "instances" not in document:
         if "inputs" not in document:
@@ -93,6 +111,8 @@ def _from_rows(instances: list, infos: Infos) -> dict[str, TensorProto]:
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
+    if len(infos) == 1 and (plain := dense(instances, infos[(alias := next(iter(infos)))].dtype)):
+        return {alias: plain}
     named = _is_object(instances[0])
     shapes: dict[str, list[int]] = {}
     values: dict[str, list] = {alias: [] for alias in infos}
@@ -140,7 +160,12 @@ def _from_columns(inputs: object, infos: Infos) -> dict[str, TensorProto]:
     for alias in infos:
         if alias not in inputs:
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
-    return {alias: tensor(*flat_values(inputs[alias], info.dtype), info.dtype) for alias, info in infos.items()}
+    return {alias: _column(inputs[alias], info.dtype) for alias, info in infos.items()}
+
+
+def _column(value: object, dtype: int) -> TensorProto:
+    plain = dense(value, dtype) if isinstance(value, list) else None
+    return plain or tensor(*flat_values(value, dtype), dtype)
 
 
 def _check_rows(response: PredictResponse) -> None:

@@ -177,3 +177,4 @@ def mnist_dir() -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-expected", action="store_true", help="write the expected files anew, then compare")
+    parser.addoption("--requests", type=int, default=3000, help="how many requests tests/serving/test_load.py sends")

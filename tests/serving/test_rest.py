@@ -88,12 +88,6 @@ REFUSED = {
     "no model": ("/v1/models", None, 400, "Missing model name in request."),
     "path": ("/v1/modells/mnist", None, 400, "Malformed request: GET /v1/modells/mnist"),
     "method": ("/v1/models/mnist", {}, 400, "Malformed request: POST /v1/models/mnist"),
-    "verb": (
-        "/v1/models/mnist:classify",
-        {},
-        501,
-        "classify is not part of the embedded server: use predict.",
-    ),
     "huge version": (
         f"/v1/models/mnist/versions/{1 << 64}",
         None,
