@@ -108,6 +108,29 @@ def test_fault_58_a_graph_that_does_not_load_is_refused_though_its_checksums_hol
     )
 
 
+def test_fault_58_corrupt_partial_alien_and_huge_versions_are_refused_while_the_old_one_answers(
+    live: Server, publish: Publish
+) -> None:
+    before = version_of(live)
+
+    def put(version: int, damage: Callable[[Path], object]) -> None:
+        folder = publish(live.base, version).rename(live.base / f"{version}.partial-2")
+        damage(folder)
+        folder.rename(live.base / str(version))
+
+    put(24, lambda folder: (folder / "saved_model.pb").write_bytes(b"corrupt"))
+    put(25, lambda folder: shutil.rmtree(folder / "variables"))
+    put(26, lambda folder: [path.unlink() for path in folder.glob("*.*")] + [(folder / "model.onnx").write_bytes(b"x")])
+    put(27, lambda folder: os.truncate(folder / "saved_model.pb", 300 << 20))
+    put(28, lambda folder: os.truncate(folder / "variables/variables.data-00000-of-00001", 3 << 30))
+    live.wait_for_log("version 24 refused: saved_model.pb has 7 bytes where checksums.json says ")
+    live.wait_for_log("version 25 refused: variables/variables.")
+    live.wait_for_log("version 26 refused: saved_model.pb is not there")
+    live.wait_for_log("version 27 refused: saved_model.pb has 314572800 bytes, more than the 268435456 that are taken")
+    live.wait_for_log("version 28 refused: its files have 3221")
+    assert version_of(live) == before
+
+
 def test_fault_59_a_swap_under_load_loses_no_request_and_never_goes_back(live: Server, publish: Publish) -> None:
     done = threading.Event()
 
