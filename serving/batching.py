@@ -13,11 +13,11 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from serving import handlers
+from serving import predicting
 from serving.errors import Code, ServingError
-from serving.handlers import Call
 from serving.messages import PredictRequest, PredictResponse
 from serving.models import Servable
+from serving.predicting import Call
 
 Answer = PredictResponse | ServingError
 
@@ -71,7 +71,7 @@ def together(servable: Servable, requests: Sequence[PredictRequest]) -> list[Ans
     groups: defaultdict[Hashable, dict[int, Call]] = defaultdict(dict)
     for index, request in enumerate(requests):
         try:
-            call = handlers.checked(servable, request)
+            call = predicting.checked(servable, request)
         except ServingError as error:
             answers[index] = error
         else:
@@ -107,7 +107,7 @@ def _in_one_call(servable: Servable, calls: Sequence[Call]) -> Iterator[Answer]:
         if len(calls) > 1:
             start, end = end, end + len(next(iter(call.inputs.values())))
         share = outputs if len(calls) == 1 else {alias: array[start:end] for alias, array in outputs.items()}
-        yield handlers.answer(servable, call, share)
+        yield predicting.answer(servable, call, share)
 
 
 def _joined(calls: Sequence[Call]) -> dict[str, np.ndarray]:

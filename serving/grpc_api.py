@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving import handlers, messages
+from serving import handlers, messages, predicting
 from serving.batching import MAX_JOINED_ROWS, Batches
 from serving.configs import models_from_message
 from serving.errors import Code, ServingError, invalid
@@ -56,13 +56,13 @@ class Prediction:
     async def predict(self, request: PredictRequest) -> PredictResponse:
         """Compute here when that is quick, else on a worker thread, together with others where that saves time."""
         with self._metrics.observe(request.model_spec.name, "GRPC"), handlers.leased(self._models, request) as servable:
-            rows = handlers.rows(request)
+            rows = predicting.rows(request)
             if servable.model.quick(rows):
-                return handlers.predict(servable, request)
+                return predicting.predict(servable, request)
             if servable.model.joins and rows <= MAX_JOINED_ROWS:
                 return await self._batches.predict(servable, request)
             run = asyncio.get_running_loop().run_in_executor
-            return await run(self._workers, handlers.predict, servable, request)
+            return await run(self._workers, predicting.predict, servable, request)
 
     async def metadata(self, request: Message) -> Message:
         """The signatures."""

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
-from serving import handlers
+from serving import handlers, predicting
 from serving.errors import HTTP_STATUS, ServingError, invalid
 from serving.messages import (
     ClassificationRequest,
@@ -26,8 +26,9 @@ from serving.messages import (
 )
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.models import Models
+from serving.rest_answers import dump_predict
 from serving.rest_bodies import Bodies, BodyError
-from serving.rest_json import dump_predict, parse_examples, parse_predict
+from serving.rest_json import parse_examples, parse_predict
 
 # How long a connection may be without a whole request, and a body may take to come in.
 PATIENCE_SECONDS = 30.0
@@ -137,7 +138,7 @@ class _Api:
         if method == "POST" and (match := _POST.fullmatch(path)):
             return self._post(path, _spec(match), match[4], body)
         if method == "GET" and (match := _GET.fullmatch(path)):
-            return (self._metadata if match[4] else self._status)(_spec(match))
+            return (self._metadata if match[4] == "metadata" else self._status)(_spec(match))
         if method == "GET" and _NO_NAME.fullmatch(path):
             raise invalid("Missing model name in request.")
         raise invalid(f"Malformed request: {method} {path}")
@@ -152,7 +153,7 @@ class _Api:
         with self._metrics.observe(spec.name, "REST"):
             request, row = parse_predict(body, spec, lambda named: handlers.input_infos(self._models, named))
             with handlers.leased(self._models, request) as servable:
-                return dump_predict(handlers.predict(servable, request), row)
+                return dump_predict(predicting.predict(servable, request), row)
 
     def _status(self, spec: ModelSpec) -> str:
         response = handlers.status(self._models, GetModelStatusRequest(model_spec=spec))

@@ -1,8 +1,7 @@
-"""Predict requests and answers as JSON, in row and column format (tensorflow_serving/util/json_tensor.cc)."""
+"""Predict requests as JSON, in row and column format (tensorflow_serving/util/json_tensor.cc)."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Mapping
 
@@ -10,8 +9,7 @@ import numpy as np
 
 from serving.errors import ServingError, invalid
 from serving.json_tensors import dense, flat_values, is_base64, show, tensor
-from serving.messages import ModelSpec, PredictRequest, PredictResponse, TensorInfo, TensorProto
-from serving.tensors import to_array
+from serving.messages import ModelSpec, PredictRequest, TensorInfo, TensorProto
 
 Infos = Mapping[str, TensorInfo]
 
@@ -46,18 +44,6 @@ def parse_examples(body: bytes, spec: ModelSpec) -> None:
         raise invalid(f"JSON Value: {show(document)} Expecting 'examples' value to be an list/array")
     if not document["examples"]:
         raise invalid(f"JSON Value: {show(document)} 'examples' value is an empty array")
-
-
-def dump_predict(response: PredictResponse, row: bool) -> str:
-    """`predictions`, an item an instance, or `outputs`, a tensor a name; a lone output goes unnamed."""
-    outputs = {alias: _values(alias, one) for alias, one in sorted(response.outputs.items())}
-    if not row:
-        whole = outputs if len(outputs) > 1 else next(iter(outputs.values()))
-        return f'{{\n    "outputs": {json.dumps(whole)}\n}}'
-    _check_rows(response)
-    rows = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
-    lines = [json.dumps(one if len(outputs) > 1 else next(iter(one.values()))) for one in rows]
-    return '{\n    "predictions": [\n        ' + ",\n        ".join(lines) + "\n    ]\n}"
 
 
 def _document(body: bytes) -> dict:
@@ -166,39 +152,6 @@ def _from_columns(inputs: object, infos: Infos) -> dict[str, TensorProto]:
 def _column(value: object, dtype: int) -> TensorProto:
     plain = dense(value, dtype) if isinstance(value, list) else None
     return plain or tensor(*flat_values(value, dtype), dtype)
-
-
-def _check_rows(response: PredictResponse) -> None:
-    batch = 0
-    for alias, one in sorted(response.outputs.items()):
-        if not one.tensor_shape.dim:
-            raise invalid(f"Tensor name: {alias} has no shape information ")
-        size = one.tensor_shape.dim[0].size
-        if size < 1:
-            raise invalid(f"Tensor name: {alias} has invalid batch size: {size}")
-        if batch not in (0, size):
-            raise invalid(f"Tensor name: {alias} has inconsistent batch size: {size} expecting: {batch}")
-        batch = size
-
-
-def _values(alias: str, one: TensorProto) -> object:
-    array = to_array(alias, one)
-    if array.dtype == object:  # bytes: as text, or in base64 where the name says that they are bytes
-        as_bytes = alias.endswith("_bytes")
-        texts = [
-            {"b64": base64.b64encode(v).decode()} if as_bytes else v.decode(errors="replace") for v in array.ravel()
-        ]
-        return _nest(texts, list(array.shape))
-    if array.dtype == np.float32:  # 0.1 rather than 0.10000000149011612: the shortest text that gives the same float32
-        return _nest([float(str(value)) for value in array.ravel()], list(array.shape))
-    return array.tolist()
-
-
-def _nest(flat: list, shape: list[int]) -> object:
-    """The flat values as nested lists of this shape."""
-    for size in reversed(shape[1:]):
-        flat = [flat[i : i + size] for i in range(0, len(flat), size)] if size else [[]] * shape[0]
-    return flat if shape else flat[0]
 
 
 def _is_object(value: object) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving import handlers
+from serving import handlers, predicting
 from serving.configs import ModelConfig
 from serving.loader import Loader
 from serving.messages import PredictRequest, SavedModel
@@ -41,7 +41,7 @@ class House:
         request.model_spec.name = "mnist"
         fill(request.inputs["x"], IMAGE)
         with handlers.leased(self.models, request) as servable:
-            answer = handlers.predict(servable, request)
+            answer = predicting.predict(servable, request)
         np.testing.assert_allclose(answer.outputs["predictions"].float_val, expected(IMAGE)[0], rtol=0, atol=1e-5)
         return version
 

@@ -51,7 +51,9 @@ def test_both_runtimes_give_the_same_answers(fast: Path, rows: int, form: tuple[
 
 
 @pytest.mark.parametrize("shape", [(), (784,), (1, 785), (1, 28, 27), (1, 1, 784), (0, 784), (0, 28, 28)])
-def test_fault_55_both_refuse_the_same_forms_and_an_empty_batch_in_the_same_words(exported: Path, shape: tuple[int, ...]) -> None:
+def test_fault_55_both_refuse_the_same_forms_and_an_empty_batch_in_the_same_words(
+    exported: Path, shape: tuple[int, ...]
+) -> None:
     inputs = {"x": np.zeros(shape, np.float32)}
     said = []
     quick = Runtimes().load(exported)

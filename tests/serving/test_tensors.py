@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from serving.errors import ServingError
 from serving.messages import DataType, ModelSpec, PredictResponse, TensorInfo, TensorProto
-from serving.rest_json import dump_predict, parse_predict
+from serving.rest_answers import dump_predict
+from serving.rest_json import parse_predict
 from serving.tensors import MAX_TENSOR_BYTES, to_array, to_tensor
 
 KINDS = ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
