@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -89,6 +90,7 @@ class _Running:
             rest_api = await asyncio.to_thread(importlib.import_module, "serving.rest_api")  # aiohttp: 0.2 s
             self._rest = rest_api.RestServer(self._models, self._metrics, self._metrics_path, self._workers)
             await self._rest.start(self._socket)
+        gc.freeze()  # what is there now stays: no collection need look at it again, which would hold up all clients
 
     async def _watch_folders(self) -> None:
         while True:
