@@ -20,6 +20,7 @@ def test_the_defaults_are_tensorflow_model_servers() -> None:
     flags = parse([BASE])
     assert (flags.port, flags.rest_api_port, flags.model_name) == (8500, 0, "default")
     assert (flags.file_system_poll_wait_seconds, flags.enable_grpc_healthcheck_service) == (1, False)
+    assert (flags.model_config_file_poll_wait_seconds, flags.allow_version_labels_for_unavailable_models) == (0, False)
 
 
 def test_the_own_default_host_is_loopback() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from serving.errors import ServingError
+from serving.json_tensors import dense, flat_values, tensor
 from serving.messages import DataType, ModelSpec, PredictResponse, TensorInfo, TensorProto
 from serving.rest_answers import dump_predict
 from serving.rest_json import parse_predict
@@ -102,6 +103,21 @@ def test_numbers_survive_the_way_through_json(array: np.ndarray) -> None:
     response = PredictResponse(outputs={"y": to_tensor(array)})
     for row, key in ((True, "predictions"), (False, "outputs")):
         np.testing.assert_array_equal(np.array(json.loads(dump_predict(response, row))[key], "f4"), array)
+
+
+@given(hnp.arrays("f4", hnp.array_shapes(max_dims=4, max_side=4), elements=st.floats(-1e6, 1e6, width=32)))
+def test_numbers_of_one_shape_become_the_same_tensor_quickly_and_value_by_value(array: np.ndarray) -> None:
+    for value in (array.tolist(), np.round(array).astype(int).tolist()):
+        exact = tensor(*flat_values(value, DataType.DT_FLOAT), DataType.DT_FLOAT)
+        assert dense(value, DataType.DT_FLOAT) == exact
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[], [[]], [[1], [1, 2]], [1, [2]], [True], ["1"], [None], [{"b64": ""}], [16777217], [1e39], [float("nan")]],
+)
+def test_what_is_not_plainly_numbers_of_one_shape_is_looked_at_value_by_value(value: list) -> None:
+    assert dense(value, DataType.DT_FLOAT) is None
 
 
 def test_floats_are_written_as_short_as_they_can_be() -> None:
