@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -23,7 +24,19 @@ from serving.models import Models
 # The server as a whole, and the names that tensorflow_model_server reports (model_servers/server.cc).
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 
+# Calls that are answered at a time, beyond which one is told RESOURCE_EXHAUSTED; what they hold in memory at most is
+# as many messages. Counted here: gRPC's own `maximum_concurrent_rpcs` costs every call a tenth of its time, and would
+# refuse the health checks too.
+MAX_CALLS = 128
+
 Handler = Callable[[Any], Awaitable[Message]]
+
+
+@dataclass
+class Running:
+    """How many calls are being answered."""
+
+    calls: int = 0
 
 
 def add_services(
@@ -41,8 +54,9 @@ def add_services(
         },
         "ModelService": {"GetModelStatus": state.status, "HandleReloadConfigRequest": state.reload},
     }
+    running = Running()
     for service, methods in services.items():
-        calls = {name: _unary(handler, *_MESSAGES[name]) for name, handler in methods.items()}
+        calls = {name: unary(handler, *_MESSAGES[name], running) for name, handler in methods.items()}
         name = f"tensorflow.serving.{service}"
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, calls),))
 
@@ -141,14 +155,19 @@ _MESSAGES = {
 }
 
 
-def _unary(handler: Handler, asked: type[Message], answered: type[Message]) -> grpc.RpcMethodHandler:
+def unary(handler: Handler, asked: type[Message], answered: type[Message], running: Running) -> grpc.RpcMethodHandler:
     """The handler as a gRPC method; its ServingError becomes the call's status."""
 
     async def call(request: Message, context: grpc.aio.ServicerContext) -> Message:
+        if running.calls >= MAX_CALLS:
+            await context.abort(Code.RESOURCE_EXHAUSTED, f"{MAX_CALLS} calls are being answered: try again")
+        running.calls += 1
         try:
             return await handler(request)
         except ServingError as error:
             await context.abort(error.code, error.message)
             raise  # never reached: abort raises
+        finally:
+            running.calls -= 1
 
     return grpc.unary_unary_rpc_method_handler(call, asked.FromString, answered.SerializeToString)

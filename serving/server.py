@@ -30,9 +30,6 @@ log = logging.getLogger("serving")
 # tensorflow_model_server answers above 2 GiB.
 MAX_MESSAGE_BYTES = 16 << 20
 
-# Calls at a time, beyond which gRPC answers RESOURCE_EXHAUSTED; what they hold in memory at most is 128 messages.
-MAX_CALLS = 128
-
 # Between "not ready" and the first refusal, in seconds: who asks whether the server is ready hears it first.
 LINGER_SECONDS = 0.5
 
@@ -131,7 +128,7 @@ def options(patience: float = 10.0) -> tuple[tuple[str, int], ...]:
         ("grpc.so_reuseport", 0),  # gRPC's default lets a second server take the first one's port, silently
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_concurrent_streams", MAX_CALLS),
+        ("grpc.max_concurrent_streams", grpc_api.MAX_CALLS),
         ("grpc.server_handshake_timeout_ms", int(patience * 1000)),
         ("grpc.keepalive_time_ms", 60_000),  # a client that went without a word is noticed
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -142,7 +139,7 @@ def options(patience: float = 10.0) -> tuple[tuple[str, int], ...]:
 def _open_grpc(flags: Flags) -> grpc.aio.Server | None:
     if not flags.port:
         return None
-    server = grpc.aio.server(options=options(), maximum_concurrent_rpcs=MAX_CALLS)
+    server = grpc.aio.server(options=options())
     with contextlib.suppress(RuntimeError):
         if server.add_insecure_port(_address(flags.host, flags.port)):
             return server
