@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from make_serving_api import SERVER, serving_api
 from tensorflow_serving.apis import predict_pb2
 
+from make_serving_api import SERVER, serving_api
 from serving import messages
 
 
