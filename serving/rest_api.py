@@ -36,6 +36,10 @@ PATIENCE_SECONDS = 30.0
 # How long a client may take to fetch its answer once all are computed and the server stops.
 _LAST_SECONDS = 5.0
 
+# How long a connection on which nothing happens is kept when the server stops, in seconds: a request may be on its
+# way. The next answer on it says that it is the last.
+_LINGER = 1.0
+
 # tensorflow_serving/model_servers/http_rest_api_util.cc
 _MODEL = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _POST = re.compile(rf"{_MODEL}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
@@ -60,6 +64,7 @@ class RestServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
         self._patience = patience
         self._running: set[web.RequestHandler] = set()
+        self._answered: dict[web.RequestHandler, float] = {}
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -79,6 +84,9 @@ class RestServer:
         self._stopping.set()
         self._cutting.cancel()
         await self._site.stop()
+        for _ in range(round(_LINGER / 0.02)):
+            if self._runner.server.connections:
+                await asyncio.sleep(0.02)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), grace)
         await self._runner.cleanup()
@@ -94,6 +102,7 @@ class RestServer:
             return response
         finally:
             self._running.discard(request.protocol)
+            self._answered[request.protocol] = time.monotonic()
             if not self._running:
                 self._idle.set()
 
@@ -103,7 +112,9 @@ class RestServer:
         while True:
             await asyncio.sleep(self._patience / 4)
             now, open_ones = time.monotonic(), set(self._runner.server.connections)
-            since = {one: since.get(one, now) for one in open_ones if one not in self._running}
+            idle = [one for one in open_ones if one not in self._running]
+            since = {one: max(since.get(one, now), self._answered.get(one, 0.0)) for one in idle}
+            self._answered.clear()
             for connection, began in since.items():
                 if now - began > self._patience and connection.transport is not None:
                     connection.transport.abort()

@@ -67,6 +67,26 @@ def base(tmp_path: Path, publish: Callable[[Path, int], Path]) -> Path:
     return tmp_path
 
 
+def test_a_connection_on_which_requests_come_again_and_again_is_kept(base: Path) -> None:
+    whole = HEAD + b"\r\n" + BODY
+
+    async def ask() -> int:
+        async with rest(base) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            answers, end = 0, time.monotonic() + 4 * PATIENCE
+            while time.monotonic() < end:
+                writer.write(whole)
+                head = await reader.readuntil(b"\r\n\r\n")  # IncompleteReadError where the server has cut it off
+                length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
+                await reader.readexactly(int(length.split(b":")[1]))
+                answers += head.startswith(b"HTTP/1.1 200")
+                await asyncio.sleep(PATIENCE / 10)
+            writer.close()
+            return answers
+
+    assert asyncio.run(ask()) > 3
+
+
 def asked(base: Path, *parts: bytes, pause: float = 0.0) -> bytes:
     async def ask() -> bytes:
         async with rest(base) as port:
