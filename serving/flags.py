@@ -1,4 +1,4 @@
-"""The command line: the flags of tensorflow_model_server that this server knows, and --host."""
+"""The command line: the flags of tensorflow_model_server that this server knows, --host and --share_ports."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Flags:
     allow_version_labels_for_unavailable_models: bool
     monitoring_config_file: Path | None
     enable_grpc_healthcheck_service: bool
+    share_ports: bool
 
 
 def parse(argv: Sequence[str]) -> Flags:
@@ -51,7 +52,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Defaults: tensorflow_serving/model_servers/main.cc; only --host is our own.
+    # Defaults: tensorflow_serving/model_servers/main.cc; only --host and --share_ports are our own.
     parser = _Parser(prog="python -m serving", description=__doc__, allow_abbrev=False)
     add = parser.add_argument
     add(
@@ -86,6 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--monitoring_config_file", type=Path, default=None, help="a MonitoringConfig in protobuf's text form")
     add("--enable_grpc_healthcheck_service", type=_bool, nargs="?", const=True, default=False)
+    add(
+        "--share_ports",
+        type=_bool,
+        nargs="?",
+        const=True,
+        default=False,
+        help="take ports that a process of ours is about to leave, once versions are loaded",
+    )
     return parser
 
 

@@ -19,6 +19,7 @@ from serving.batching import Batches
 from serving.config_file import ConfigFile
 from serving.errors import StartError
 from serving.flags import Flags
+from serving.listening import ALONE, SHARED, leave
 from serving.loader import Loader
 from serving.metrics import Metrics
 from serving.models import Models
@@ -42,16 +43,19 @@ async def serve(flags: Flags) -> None:
 
     asyncio rather than a thread a call: slow clients cost a socket and no thread, gRPC and HTTP share one loop, and
     a model that is not quick computes on a small pool, as many threads as there are cores. Ports are taken before
-    models are loaded: a mistake shows at once, and early clients wait instead of being refused.
+    models are loaded: a mistake shows at once, and early clients wait instead of being refused. Ports that are shared
+    are taken afterwards: until then whoever has them answers.
     """
-    stop = _stop_on_signals()
-    server, sock = _open_grpc(flags), _open_rest(flags)
-    await _Running(flags, server, sock).run(stop)
+    stop, ports = _stop_on_signals(), _Ports(flags)
+    if not flags.share_ports:
+        ports.open()
+    await _Running(flags, ports).run(stop)
 
 
 class _Running:
-    def __init__(self, flags: Flags, server: grpc.aio.Server | None, sock: socket.socket | None) -> None:
-        self._flags, self._grpc, self._socket, self._rest = flags, server, sock, None
+    def __init__(self, flags: Flags, ports: _Ports) -> None:
+        self._flags, self._ports, self._rest = flags, ports, None
+        self._grpc = server = ports.grpc
         self._models = Models()
         self._loader = Loader(self._models, Runtimes(), flags.allow_version_labels_for_unavailable_models)
         self._config = ConfigFile(flags, self._loader)
@@ -81,12 +85,14 @@ class _Running:
         await self._close()
 
     async def _open(self) -> None:
+        if self._flags.share_ports:
+            self._ports.open()
         if self._grpc is not None:
             await self._grpc.start()
-        if self._socket is not None:
+        if self._ports.rest is not None:
             rest_api = await asyncio.to_thread(importlib.import_module, "serving.rest_api")  # aiohttp: 0.2 s
             self._rest = rest_api.RestServer(self._models, self._metrics, self._metrics_path, self._workers)
-            await self._rest.start(self._socket)
+            await self._rest.start(self._ports.rest)
         gc.freeze()  # what is there now stays: no collection need look at it again, which would hold up all clients
 
     async def _watch_folders(self) -> None:
@@ -108,6 +114,8 @@ class _Running:
         await self._health.stop()
         log.info("no longer ready; what comes in within %g s is answered still", LINGER_SECONDS)
         await asyncio.sleep(LINGER_SECONDS)
+        if self._flags.share_ports:
+            await leave(self._flags.port, self._flags.rest_api_port)
         log.info("stopping: no new requests, %g s for the running ones", DRAIN_SECONDS)
         both = [one for one in (self._grpc, self._rest) if one is not None]
         await asyncio.gather(*(one.stop(DRAIN_SECONDS) for one in both))
@@ -122,10 +130,10 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def options(patience: float = 10.0) -> tuple[tuple[str, int], ...]:
+def options(patience: float = 10.0, share_ports: bool = False) -> tuple[tuple[str, int], ...]:
     """gRPC's: `patience` is how long, in seconds, a connection may say nothing at its start."""
     return (
-        ("grpc.so_reuseport", 0),  # gRPC's default lets a second server take the first one's port, silently
+        *(SHARED if share_ports else ALONE),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_concurrent_streams", grpc_api.MAX_CALLS),
@@ -136,28 +144,39 @@ def options(patience: float = 10.0) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _open_grpc(flags: Flags) -> grpc.aio.Server | None:
-    if not flags.port:
-        return None
-    server = grpc.aio.server(options=options())
-    with contextlib.suppress(RuntimeError):
-        if server.add_insecure_port(_address(flags.host, flags.port)):
-            return server
-    # gRPC logs why and raises no more than "failed": ask the socket for the reason.
-    _open(flags.host, flags.port, "--port").close()
-    raise StartError(f"Port {flags.port} (--port) on {flags.host} cannot be opened.", exit_code=1)
+class _Ports:
+    """Where the server listens: gRPC's server, whose port `open` takes, and REST's socket from then on."""
 
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self.rest: socket.socket | None = None
+        self.grpc: grpc.aio.Server | None = None
+        if flags.port:
+            self.grpc = grpc.aio.server(options=options(share_ports=flags.share_ports))
 
-def _open_rest(flags: Flags) -> socket.socket | None:
-    return _open(flags.host, flags.rest_api_port, "--rest_api_port") if flags.rest_api_port else None
+    def open(self) -> None:
+        """Take the ports; StartError where one cannot be had."""
+        if self.grpc is not None and not self._taken(self.grpc):
+            # gRPC logs why and raises no more than "failed": ask the socket for the reason.
+            port, host = self._flags.port, self._flags.host
+            self._socket(port, "--port").close()
+            raise StartError(f"Port {port} (--port) on {host} cannot be opened.", exit_code=1)
+        if self._flags.rest_api_port:
+            self.rest = self._socket(self._flags.rest_api_port, "--rest_api_port")
 
+    def _taken(self, server: grpc.aio.Server) -> bool:
+        with contextlib.suppress(RuntimeError):
+            return bool(server.add_insecure_port(_address(self._flags.host, self._flags.port)))
+        return False
 
-def _open(host: str, port: int, flag: str) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise StartError(f"Port {port} ({flag}) on {host} cannot be opened: {os.strerror(error.errno)}.", 1) from error
+    def _socket(self, port: int, flag: str) -> socket.socket:
+        host, shared = self._flags.host, self._flags.share_ports
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=1024, reuse_port=shared)
+        except OSError as error:
+            words = f"Port {port} ({flag}) on {host} cannot be opened: {os.strerror(error.errno)}."
+            raise StartError(words, 1) from error
 
 
 def _address(host: str, port: int) -> str:
