@@ -48,13 +48,17 @@ def serve(c: Context) -> None:
 
 @task(
     positional=["version"],
-    help={"version": "Which one, by its tag.", "force": "Even if the gate refuses it; that is recorded."},
+    help={
+        "version": "Which one, by its tag.",
+        "percent": "Only this share of the predictions, 1 to 99: a canary.",
+        "force": "Even if the gate refuses it; that is recorded.",
+    },
 )
-def promote(c: Context, version: str = "", force: bool = False) -> None:
-    """Make a version stable and serve it."""
+def promote(c: Context, version: str = "", percent: str = "", force: bool = False) -> None:
+    """Make a version stable and serve it, or try it on a share."""
     from pipeline.running import up
 
-    up(c, "promote", version=version, force=force)
+    up(c, "promote", version=version, percent=percent or None, force=force)
 
 
 @task
@@ -118,7 +122,7 @@ def status(c: Context) -> None:
 @task(
     positional=["component"],
     help={
-        "component": "Which one: train, serving, ui, tensorboard or notebook.",
+        "component": "Which one: train, serving, canary, router, ui, ….",
         "lines": "How many of the last lines.",
         "follow": "Go on with new lines until Ctrl-C.",
     },
@@ -144,6 +148,14 @@ def smoke(c: Context, count: int = 100) -> None:
     from pipeline.views import smoke
 
     smoke(c, count)
+
+
+@task(help={"count": "How many test images to send to each, 1 to 500."})
+def canary(c: Context, count: int = 200) -> None:
+    """Compare the version on trial with the stable one."""
+    from pipeline.comparison import canary
+
+    canary(c, count)
 
 
 @task(help={"json": "Print the whole model cards as JSON."})

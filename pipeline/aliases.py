@@ -81,6 +81,10 @@ class Aliases(records.Record):
         event = Event(at=now(), did="canary", version=version, before=self.stable, forced=forced)
         return Aliases(stable=self.stable, canary=trial, history=(*self.history, event)[-KEPT:])
 
+    def without_trial(self) -> Aliases:
+        """The same with no version on trial."""
+        return Aliases(stable=self.stable, canary=None, history=self.history)
+
 
 def back_to(version: str, stack: list[str]) -> list[str]:
     """The stack without what lies on the last such version below its top; that version alone where it has none."""

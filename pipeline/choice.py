@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline import aliases, gate, storage, versions
-from pipeline.aliases import Aliases
+from pipeline.aliases import Aliases, Canary
 from pipeline.errors import FAILED, PipelineError, Refusal
 from pipeline.settings import Settings
 from pipeline.versions import Version
@@ -23,6 +23,8 @@ class Choice:
     generation: int = 0
     why: str = ""
     """What a person should know of the choice, one sentence."""
+    trial: Canary | None = None
+    """Which version shares the requests with it."""
 
 
 def unknown(before: str | None = None, tag: str = "<tag>") -> Choice:
@@ -41,18 +43,20 @@ def newest(settings: Settings) -> Choice:
     there, generation = aliases.read(settings)
     version, stable = next(iter(whole.values())), whole.get(there.stable or "")
     kept = why_kept(there, version.tag) if stable else ""
-    if stable and (kept or stable.tag == version.tag):
-        return Choice(stable.tag, stable.tag, None, generation, kept)
+    if stable and (kept or stable.tag == version.tag or there.canary):
+        return Choice(stable.tag, stable.tag, None, generation, kept, there.canary)
     missed = gate.misses(settings, version, stable)
     if missed:
         raise Refusal(refusal(version.tag, missed, there.stable), FAILED)
-    return Choice(version.tag, there.stable, there.moved(version.tag, "serve"), generation)
+    return Choice(version.tag, there.stable, there.moved(version.tag, "serve").without_trial(), generation)
 
 
 def why_kept(there: Aliases, tag: str) -> str:
     """Why the newest version does not become stable by itself; empty where it may."""
     if there.canary and there.canary.version == tag:
         return f"version {tag} is on trial; {there.stable} stays stable until `invoke promote {tag}`"
+    if there.canary and tag != there.stable:
+        return f"version {tag} waits: {there.canary.version} is on trial until `invoke promote` or `invoke rollback`"
     if there.left(tag):
         return f"version {tag} was stable and was left; {there.stable} stays until `invoke promote {tag}`"
     return ""
@@ -74,10 +78,16 @@ def named(settings: Settings, tag: str, force: bool = False) -> Choice:
     missed = gate.misses(settings, version, stable_version(settings, there))
     if missed and not force and tag != there.stable:
         raise Refusal(refusal(tag, missed, there.stable), FAILED)
+    tried = there.canary.version if there.canary else ""
+    if tag == there.stable and tried:
+        return Choice(tag, tag, there.tried(tried, 0), generation, f"the trial of version {tried} ends")
     if tag == there.stable:
         return Choice(tag, tag, None, generation, f"version {tag} is stable already")
     why = f"forced through the gate: {missed}" if missed else ""
-    return Choice(tag, there.stable, there.moved(tag, "promote", missed or None), generation, why)
+    after = there.moved(tag, "promote", missed or None)
+    if after.canary:
+        why = "; ".join(filter(None, (why, f"the trial of version {tried} ends with that")))
+    return Choice(tag, there.stable, after.without_trial(), generation, why)
 
 
 def stable_version(settings: Settings, there: Aliases) -> Version | None:

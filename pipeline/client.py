@@ -35,6 +35,10 @@ class Answers:
     milliseconds: float
 
 
+Ask = Callable[[list[bytes]], Answers]
+"""Sends images, of 784 grey bytes each, in one request."""
+
+
 def statuses(rest: str, model: str) -> list[dict[str, Any]]:
     """The server's `model_version_status` list as GetModelStatus gives it; RunFailed where it does not answer."""
     url = f"http://{rest}/v1/models/{model}"
@@ -108,9 +112,7 @@ def predict(grpc_address: str, model: str, given: list[bytes], label: str = "", 
 
 
 @contextlib.contextmanager
-def calling(
-    grpc_address: str, model: str, label: str = "", deadline: float = 10.0
-) -> Iterator[Callable[[list[bytes]], Answers]]:
+def calling(grpc_address: str, model: str, label: str = "", deadline: float = 10.0) -> Iterator[Ask]:
     """Inside, a function that sends images as `predict` does, each time over the same connection."""
     import grpc
 

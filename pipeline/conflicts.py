@@ -30,6 +30,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _bucket(settings)
     yield from _address(settings)
     yield from _ports(settings)
+    yield from _canary(settings)
     yield from _cluster(settings)
     yield from _training(settings)
     yield from _identity(settings)
@@ -64,8 +65,8 @@ def _bucket(settings: Settings) -> Iterator[Conflict]:
 
 
 def _address(settings: Settings) -> Iterator[Conflict]:
-    # On a cluster the first part of the address is the Service that we create.
-    if settings.cluster.kind != "local":
+    # On a cluster the first part of the address is the Service that we create, unless a Gateway is before it.
+    if settings.cluster.kind != "local" and settings.serving.canary.gateway is None:
         yield from _broken(names.service_name, "serving.address", settings.serving.address.split(".")[0])
 
 
@@ -82,11 +83,25 @@ def _ports(settings: Settings) -> Iterator[Conflict]:
                     f"{key}.service_port",
                     f"{component.service_port} differs from {key}.port {component.port}, {ALIKE}",
                 )
+        listening += [("serving.canary.first_port", port) for port in settings.serving.canary.ports]
     seen: dict[int, str] = {}
     for key, port in listening:
-        if port in seen:
+        if port in seen and key == "serving.canary.first_port":
+            yield key, f"five ports from here on are a canary's, and {port} is {seen[port]} already; choose others"
+        elif port in seen:
             yield key, f"{port} is {seen[port]} already; two servers cannot share a port"
         seen.setdefault(port, key)
+
+
+def _canary(settings: Settings) -> Iterator[Conflict]:
+    gateway, serving = settings.serving.canary.gateway, settings.serving
+    if gateway and settings.cluster.kind == "local":
+        yield "serving.canary.gateway", "this machine has no Gateway; leave it null, and the router shares requests out"
+    elif gateway and serving.address.split(".")[0] == f"{serving.model_name}-service":
+        yield (
+            "serving.canary.gateway",
+            "the web UI would go past it, to the Service itself; write the Gateway's address as serving.address too",
+        )
 
 
 def _cluster(settings: Settings) -> Iterator[Conflict]:

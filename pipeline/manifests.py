@@ -11,17 +11,18 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline import endpoint, images, placement, served, trials
+from pipeline import endpoint, images, placement, served, tracks, trials
+from pipeline.aliases import Canary
 from pipeline.errors import PipelineError
 from pipeline.settings import MANAGED_BY, ROOT, Settings
 
 TEMPLATES = ROOT / "templates"
 
-COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", "web-ui", "iap", "tensorboard",
-              "notebook", "tune")  # fmt: skip
+COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", "stable", "canary", "router", "routes",
+              "web-ui", "iap", "tensorboard", "notebook", "tune")  # fmt: skip
 """Every template, in the order in which the stages apply them."""
 
-LOCAL = ("train", "serving", "service", "web-ui", "tensorboard", "notebook")
+LOCAL = ("train", "serving", "service", "stable", "canary", "router", "web-ui", "tensorboard", "notebook")
 """What this machine can run: it has no accounts, no load balancer, and nobody else to be told from."""
 
 Manifest = dict[str, Any]
@@ -51,10 +52,14 @@ def components(settings: Settings) -> tuple[str, ...]:
     """Those of COMPONENTS that the environment has."""
     if settings.cluster.kind == "local":
         return LOCAL
-    return tuple(name for name in COMPONENTS if name != "iap" or settings.iap.enabled)
+    absent = {"routes"} if settings.serving.canary.gateway is None else {"stable", "router"}
+    absent |= set() if settings.iap.enabled else {"iap"}
+    return tuple(name for name in COMPONENTS if name not in absent)
 
 
-def context(settings: Settings, tag: str, digests: Mapping[str, str], state: served.Served) -> dict[str, Any]:
+def context(
+    settings: Settings, tag: str, digests: Mapping[str, str], state: served.Served, trial: Canary | None
+) -> dict[str, Any]:
     """What a template may name: the settings' sections and what follows from them."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
     derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "notebook_directory", "location")}
@@ -64,7 +69,8 @@ def context(settings: Settings, tag: str, digests: Mapping[str, str], state: ser
     }  # fmt: skip
     used = {name: image(settings, name, digests) for name in images.IMAGES}
     config = served.text(settings.serving.model_name, f"{settings.bucket}/export", state)
-    return {**values, **derived, **public, "images": used, "tag": tag, "models_config": config}
+    split = tracks.context(settings, trial)
+    return {**values, **derived, **public, **split, "images": used, "tag": tag, "models_config": config}
 
 
 def image(settings: Settings, name: str, digests: Mapping[str, str]) -> str:
@@ -78,11 +84,13 @@ def render(
     tag: str,
     digests: Mapping[str, str] | None = None,
     state: served.Served | None = None,
+    trial: Canary | None = None,
 ) -> list[Manifest]:
     """One component's manifests for an environment and a version tag.
 
     `digests` pins images of ours by name, as in `{"train": "sha256:…"}`: a tag can be moved, a digest cannot. `state`
-    is what the model server is to serve, the version alone unless given.
+    is what the model server is to serve, the version alone unless given; `trial` the version that shares the requests
+    with the stable one, which the Service leads past unless given.
 
     Raises PipelineError naming the template's file and line for an undefined variable, a syntax error, or output
     that is not a list of Kubernetes objects.
@@ -94,33 +102,37 @@ def render(
     )  # fmt: skip
     loader.filters["tojson"] = quoted
     try:
-        text = loader.get_template(name).render(context(settings, tag, digests or {}, state or served.only(tag)))
+        text = loader.get_template(name).render(context(settings, tag, digests or {}, state or served.only(tag), trial))
     except jinja2.TemplateSyntaxError as error:
         raise PipelineError(f"templates/{name}:{error.lineno}: {error.message}") from None
     except jinja2.UndefinedError as error:
         line = line_in(error, name)
         raise PipelineError(f"templates/{name}:{line}: {error.message}; every name must be a setting") from None
-    documents = hashed(parse(text, name))
+    documents = hashed(parse(text, name), settings)
     for template in (template for document in documents for template in pod_templates(document)):
         placement.placed(template, settings, component)
+    if tracks.has_server(settings, component):
+        documents = [*tracks.server(settings, component, render(settings, "serving", tag, digests, state)), *documents]
     if component == "tune":
-        documents[0]["spec"]["trialTemplate"]["trialSpec"] = trial(settings, f"tune-{tag}", digests)
+        documents[0]["spec"]["trialTemplate"]["trialSpec"] = trial_job(settings, f"tune-{tag}", digests)
     return [label(document, settings, component) for document in documents]
 
 
-def trial(settings: Settings, experiment: str, digests: Mapping[str, str] | None) -> Manifest:
+def trial_job(settings: Settings, experiment: str, digests: Mapping[str, str] | None) -> Manifest:
     """The TFJob of an experiment's trials: what `train` renders, with placeholders for what is searched for."""
     values = trials.trained(settings, trials.placeholders(settings), settings.tuning.steps)
     return trials.for_katib(settings, render(values, "train", "0", digests)[0], experiment)
 
 
-def hashed(documents: list[Manifest]) -> list[Manifest]:
+def hashed(documents: list[Manifest], settings: Settings) -> list[Manifest]:
     """The documents, pod templates annotated with a hash of the ConfigMaps: Kubernetes restarts no pod for those.
 
-    What the model server looks at again by itself is left out of the hash: a promotion restarts nothing.
+    What is looked at again by itself is left out of the hash: a promotion restarts nothing, and here neither does
+    another share for a canary, for the router that stands in nginx's place looks at its file too.
     """
+    reread = (served.FILE, *(["nginx.conf"] if settings.cluster.kind == "local" else []))
     maps = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
-    config = [{name: text for name, text in data.items() if name != served.FILE} for data in maps]
+    config = [{name: text for name, text in data.items() if name not in reread} for data in maps]
     if config:
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:12]
         for template in (template for document in documents for template in pod_templates(document)):

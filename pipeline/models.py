@@ -20,7 +20,7 @@ def models(c: Context, as_json: bool = False) -> None:
     """The versions in the bucket, newest first; asks the server where one runs."""
     settings = views.attached(c)
     there, (known, _) = versions.listed(settings), aliases.read(settings)
-    served = views.served_by(settings)
+    served = views.served_by(settings, known)
     if as_json:
         say(json.dumps([record(one, known, served) for one in there], indent=1))
     elif not there:

@@ -175,6 +175,13 @@ def image(text: str) -> str:
     return text
 
 
+def gateway(text: str) -> str:
+    """A Gateway of the Gateway API and the namespace that it is in: namespace/name."""
+    if not all(_is_label(part) for part in text.split("/")) or text.count("/") != 1:
+        raise ValueError(f"{quoted(text)} names no Gateway; write namespace/name, as in gateways/internal")
+    return text
+
+
 def host(text: str) -> str:
     """An IP address or a DNS name of RFC 1123 labels."""
     if _is_address(text):

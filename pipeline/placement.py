@@ -12,7 +12,7 @@ ACCOUNTS = {
     "preflight": "trainer", "train": "trainer",
     "serving": "reader", "web-ui": "reader", "tensorboard": "reader", "notebook": "reader",
 }  # fmt: skip
-"""Each component's ServiceAccount: `trainer` writes to the bucket, `reader` only reads."""
+"""Each component's ServiceAccount: `trainer` writes to the bucket, `reader` only reads; the router needs none."""
 
 KEY_SECRET = "user-gcp-sa"  # noqa: S105  # the Secret's name, as the tutorial had it
 KEY_FOLDER = "/var/secrets"
@@ -23,8 +23,9 @@ def placed(template: Template, settings: Settings, component: str) -> None:
     """Complete a pod template for its cluster; on this machine a process has all that it needs."""
     if settings.cluster.kind == "local":
         return
-    template["spec"] = {"serviceAccountName": ACCOUNTS[component], **template["spec"]}
-    if settings.identity == "key-secret":
+    if component in ACCOUNTS:
+        template["spec"] = {"serviceAccountName": ACCOUNTS[component], **template["spec"]}
+    if component in ACCOUNTS and settings.identity == "key-secret":
         mount_key(template["spec"])
     if settings.cluster.kind == "gke" and settings.cluster.autopilot and settings.cluster.spot:
         ask_for_spot(template["spec"])

@@ -42,27 +42,29 @@ def loading(settings: Settings, tag: str, rest: str) -> None:
     client.until_served(rest, settings.serving.model_name, tag, patience(settings), looks)
 
 
-def answers(settings: Settings, tag: str) -> None:
+def answers(settings: Settings, tag: str, at: str = "", label: str = STABLE) -> None:
     """Wait until every server has loaded a version and it answers, without a version named and by its label.
+
+    The servers are those behind the usual Service unless another is given.
 
     Raises client.NotServed as `loaded` does, RunFailed where another one goes on answering, or one is not healthy.
     """
-    clusters.of(settings).each(settings, service(settings), PORTS, partial(answering, settings, tag))
+    clusters.of(settings).each(settings, at or service(settings), PORTS, partial(answering, settings, tag, label=label))
 
 
 def service(settings: Settings) -> str:
     return f"{settings.serving.model_name}-service"
 
 
-def answering(settings: Settings, tag: str, grpc: str, rest: str) -> None:
+def answering(settings: Settings, tag: str, grpc: str, rest: str, label: str = STABLE) -> None:
     """One server: healthy, and the version answers in both ways."""
     loading(settings, tag, rest)
     client.healthy(grpc)
     deadline = time.monotonic() + patience(settings)
-    for label in ("", STABLE):
-        while (found := version(settings, grpc, label)) != tag:
+    for named in ("", label):
+        while (found := version(settings, grpc, named)) != tag:
             if time.monotonic() > deadline:
-                asked = f"by the label {label}" if label else "without a version"
+                asked = f"by the label {named}" if named else "without a version"
                 raise RunFailed(f"asked {asked}, {found} answers at {grpc}, not {tag}: see `invoke logs serving`")
             time.sleep(0.1)
 

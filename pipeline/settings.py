@@ -144,6 +144,18 @@ class Gate(Section):
     max_drop: Share
 
 
+class Canary(Section):
+    image: Image
+    replicas: Positive
+    first_port: Annotated[int, Field(ge=1024, le=65531)]
+    gateway: Annotated[str, AfterValidator(names.gateway)] | None
+
+    @property
+    def ports(self) -> range:
+        """On this machine: gRPC and REST of the stable server, the same of the canary's, and the router's status."""
+        return range(self.first_port, self.first_port + 5)
+
+
 class Serving(Section):
     model_name: ServiceName
     address: Host
@@ -155,6 +167,7 @@ class Serving(Section):
     cpu: Cpu
     memory: Memory
     gate: Gate
+    canary: Canary
 
 
 class WebUi(Section):

@@ -10,7 +10,8 @@ from typing import Any
 
 from invoke.context import Context
 
-from pipeline import aliases, client, clusters, gate, hands, lock, manifests, records, storage, versions
+from pipeline import aliases, client, clusters, gate, hands, lock, manifests, records, storage, tracks, versions
+from pipeline.aliases import Aliases
 from pipeline.config import settings_of
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.execution import execute, say
@@ -48,20 +49,25 @@ def status(c: Context) -> None:
         show(("component", "state", "runs as", "up", "address"), rows)
     else:
         say("nothing runs: `invoke all` starts everything")
-    there = versions.listed(settings)
-    served = served_by(settings) if rows else {}
-    stable = aliases.read(settings)[0].stable
-    say(f"versions in the bucket: {', '.join(version.tag for version in there) or 'none'}; stable: {stable or 'none'}")
+    there, (known, _) = versions.listed(settings), aliases.read(settings)
+    served = served_by(settings, known) if rows else {}
+    tags = ", ".join(version.tag for version in there) or "none"
+    say(f"versions in the bucket: {tags}; stable: {known.stable or 'none'}")
+    if known.canary:
+        say(f"on trial: {known.canary.version} with {known.canary.percent} % of the predictions; see `invoke canary`")
     say(f"versions in the server: {', '.join(f'{tag} {state}' for tag, state in served.items()) or 'none'}")
 
 
-def served_by(settings: Settings) -> dict[str, str]:
-    """The server's versions and states; empty where no server answers."""
-    try:
-        with reach(settings, "http-tf-serving") as way:
-            return client.versions(way.address, settings.serving.model_name)
-    except PipelineError:
-        return {}
+def served_by(settings: Settings, known: Aliases) -> dict[str, str]:
+    """The server's versions and states, and those of the server of a version on trial; empty where none answers."""
+    found, trial = dict[str, str](), [tracks.service(settings, tracks.CANARY)] if known.canary else []
+    for service in (f"{settings.serving.model_name}-service", *trial):
+        with (
+            contextlib.suppress(PipelineError),
+            clusters.of(settings).reach(settings, service, "http-tf-serving") as way,
+        ):
+            found |= client.versions(way.address, settings.serving.model_name)
+    return found
 
 
 def reach(settings: Settings, port: str) -> AbstractContextManager[Any]:
@@ -118,7 +124,10 @@ def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = F
     """Print the end of a component's log; `train` is the newest job's."""
     if lines < 1:
         raise PipelineError(f"--lines={lines}: ask for 1 or more")
-    names = {"serving": "{model}-serving", "ui": "web-ui", "tensorboard": "tensorboard", "notebook": "notebook"}
+    names = {
+        "serving": "{model}-serving", "canary": "{model}-serving-canary", "router": "{model}-router", "ui": "web-ui",
+        "tensorboard": "tensorboard", "notebook": "notebook",
+    }  # fmt: skip
     if component != "train" and component not in names:
         raise PipelineError(f'there is no component "{component}": known are train, {", ".join(names)}')
     settings = attached(c)
@@ -126,6 +135,8 @@ def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = F
         name = clusters.of(settings).newest_job(settings)
     else:
         name = names[component].format(model=settings.serving.model_name)
+    if component == "serving" and tracks.has_server(settings, tracks.STABLE) and aliases.read(settings)[0].canary:
+        name = f"{name}-{tracks.STABLE}"
     with contextlib.suppress(BrokenPipeError, *([KeyboardInterrupt] if follow else [])):
         clusters.of(settings).logs(settings, name, lines, follow, say)
 

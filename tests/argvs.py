@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes.world import OPERATOR
-from pipeline import cloud, config, doctor, hands, project, stages, toolbox, tools
+from pipeline import cloud, clusters, config, doctor, hands, manifests, project, stages, toolbox, tools, tracks
 from pipeline.clusters import access, orphans
 from pipeline.commands import Command, Probe, Step, Steps, Together
 from pipeline.errors import PipelineError
@@ -18,6 +18,7 @@ from pipeline.hands import Here
 from pipeline.manifests import MANAGED_BY
 from pipeline.processes import Finished
 from pipeline.settings import Settings
+from pipeline.stages import canary
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "standard": (),
@@ -50,7 +51,15 @@ def every_command() -> dict[str, Command]:
     for changes in VARIANTS.values():
         for command in itertools.chain(of_stages(settings(*changes)), of_people(settings(*changes))):
             found.setdefault(str(command), command)
+    for command in of_trials(settings("serving.canary.gateway=gateways/internal", "serving.address=10.1.2.3")):
+        found.setdefault(str(command), command)
     return found
+
+
+def of_trials(of: Settings) -> Iterator[Command]:
+    """The commands of a canary that comes and goes."""
+    yield from walked(of, canary.on(of, "1", tracks.ASSUMED), as_unasked)
+    yield from walked(of, clusters.of(of).withdraw(of, "canary", manifests.render(of, "canary", "1")), as_there)
 
 
 def of_stages(of: Settings) -> Iterator[Command]:

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.clusters.supervisor import Supervisor
 from pipeline.processes import end, marked
+from ports import row_of_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui", "notebooks", "bench",
@@ -58,7 +59,7 @@ class Checkout:
         self.sets = [
             f"serving.grpc_port={self.grpc}", f"serving.rest_port={self.rest}", f"web_ui.port={self.ui}",
             f"web_ui.service_port={self.ui}", f"tensorboard.port={self.board}",
-            f"tensorboard.service_port={self.board}", *NO_GATE,
+            f"tensorboard.service_port={self.board}", f"serving.canary.first_port={row_of_ports(5)[0]}", *NO_GATE,
         ]  # fmt: skip
 
     def argv(self, *words: str) -> list[str]:

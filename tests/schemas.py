@@ -20,6 +20,8 @@ OWN = {
         "BackendConfig": "backendconfig-v1",
         "ManagedCertificate": "managedcertificate-v1",
         "Experiment": "experiment-v1beta1",
+        "HTTPRoute": "httproute-v1",
+        "GRPCRoute": "grpcroute-v1",
     }.items()
 }
 """Schemas of kinds that are not Kubernetes' own."""

@@ -25,6 +25,8 @@ class Cluster(Protocol):
     """Before anything is applied or deleted: it is the environment's cluster. Nothing to guard on this machine."""
     apply: Callable[..., Steps]
     """(settings, component, documents, makes=…, needs=…)"""
+    withdraw: Callable[[Settings, str, list[dict[str, Any]]], Steps]
+    """(settings, component, documents): takes back what was applied, where it is there."""
     wait: Callable[[Settings, list[dict[str, Any]]], Steps]
     delete: Callable[[Settings, bool], Steps]
     logs: Callable[[Settings, str, int, bool, Callable[[str], None]], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import time
 import urllib.error
@@ -9,6 +10,8 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from pipeline.clusters import pods
 from pipeline.clusters.objects import store
@@ -54,11 +57,14 @@ def behind_service(settings: Settings, manifest: Manifest) -> Manifest:
 
 
 def ready(settings: Settings, manifest: Manifest, last_words: Callable[[str], str], limit: float = 60.0) -> bool:
-    """Wait for a Deployment's readiness; raises RunFailed with its last log lines if it dies or never gets ready."""
+    """Wait for a Deployment's readiness; raises RunFailed with its last log lines if it dies or never gets ready.
+
+    That its probe is answered is not enough: while a router comes or goes two processes have the same port.
+    """
     name = manifest["metadata"]["name"]
     asks, shown = probe(settings, manifest)
     supervisor, deadline = Supervisor(settings.build), time.monotonic() + limit
-    while not asks():
+    while not (asks() and listens(supervisor, name, pods.ports(manifest["spec"]["template"]["spec"]))):
         state = supervisor.states().get(name, {}).get("statename", "not there")
         if state in ("BACKOFF", "FATAL", "EXITED", "not there"):
             raise RunFailed(f"{name} died at its start:\n  {last_words(name)}")
@@ -66,6 +72,19 @@ def ready(settings: Settings, manifest: Manifest, last_words: Callable[[str], st
             raise RunFailed(f"{name} is not ready after {limit:g} s ({shown}):\n  {last_words(name)}")
         time.sleep(0.1)
     return True
+
+
+def listens(supervisor: Supervisor, name: str, ports: list[int]) -> bool:
+    """Whether a program's own processes listen on all of these ports."""
+    pid, found = supervisor.states().get(name, {}).get("pid"), set[int]()
+    if not pid:
+        return False
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        for one in (one for process in family for one in process.net_connections("tcp")):
+            if one.status == psutil.CONN_LISTEN:
+                found.add(one.laddr.port)
+    return found >= set(ports)
 
 
 def probe(settings: Settings, manifest: Manifest) -> tuple[Callable[[], bool], str]:

@@ -71,6 +71,12 @@ def apply(settings: Settings, component: str, documents: list[Manifest], **how: 
     yield from kube.applied(settings, component, documents, **how)
 
 
+def withdraw(settings: Settings, component: str, documents: list[Manifest]) -> Steps:
+    """Delete a component's manifests from the environment's cluster, and from no other."""
+    yield from guard(settings)
+    yield from kube.withdrawn(settings, component, documents)
+
+
 def delete(settings: Settings, keep_models: bool = False) -> Steps:
     """Take down what is ours on the cluster and outside it, and prove it; nothing of anybody else."""
     number = yield from cloud.started(settings)

@@ -128,6 +128,12 @@ def apply(settings: Settings, component: str, documents: list[Manifest], **how: 
     yield from kube.applied(settings, component, documents, **how)
 
 
+def withdraw(settings: Settings, component: str, documents: list[Manifest]) -> Steps:
+    """Delete a component's manifests from the environment's cluster, and from no other."""
+    yield from guard(settings)
+    yield from kube.withdrawn(settings, component, documents)
+
+
 def delete(settings: Settings, keep_models: bool = False) -> Steps:
     """Take the environment down, in an order that leaves nothing behind, and prove it."""
     number = yield from cloud.started(settings)

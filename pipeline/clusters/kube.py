@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline import manifests
 from pipeline.clusters import podstates
-from pipeline.commands import Asking, Command, Diff, Steps, Unchanged, Write
+from pipeline.commands import Asking, Command, Diff, Remove, Steps, Unchanged, Write
 from pipeline.errors import PipelineError
 from pipeline.manifests import Manifest
 from pipeline.settings import MANAGED_BY, Settings
@@ -163,6 +163,23 @@ def applied(
         yield Unchanged(f"{named}: as in {path.name}")
         return
     yield apply_command(settings, f"--filename={path}", doing=f"apply {named}", makes=makes)
+
+
+def withdrawn(settings: Settings, component: str, documents: list[Manifest]) -> Steps:
+    """Delete a component's objects, those that are there, and wait until they and their pods are gone."""
+    path, there = file_for(settings, f"no-{component}"), list[Manifest]()
+    for one in documents:
+        if (yield get(settings, one["kind"].lower(), one["metadata"]["name"], needs=("namespace",))):
+            there.append(one)
+    if not there:
+        return
+    named = ", ".join(f"{one['kind']} {one['metadata']['name']}" for one in there)
+    yield Write(path, manifests.dump(there))
+    yield kubectl(
+        settings, "delete", f"--filename={path}", "--cascade=foreground", "--ignore-not-found", "--wait=true",
+        "--timeout=2m", limit="0", doing=f"delete {named}", retry=True, timeout=150,
+    )  # fmt: skip
+    yield Remove(path)
 
 
 def changed(difference: str) -> str:

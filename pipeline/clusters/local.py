@@ -123,6 +123,22 @@ def renamed(settings: Settings, manifest: Manifest) -> list[str]:
     return [name for name in same if name != manifest["metadata"]["name"]]
 
 
+def withdraw(settings: Settings, component: str, documents: list[Manifest]) -> Steps:
+    """Take back objects that were applied, the last first; a Deployment's process answers what it has begun."""
+    for manifest in reversed(documents):
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        there = yield Probe(f"whether {kind} {name} is there", partial(store(settings).get, kind, name))
+        if there:
+            doing = f"stop {name}" if kind == "Deployment" else f"take back {kind} {name}"
+            yield Call(doing, partial(forget, settings, kind, name))
+
+
+def forget(settings: Settings, kind: str, name: str, show: Say) -> None:
+    if kind == "Deployment":
+        Supervisor(settings.build).remove(name)
+    store(settings).remove(kind, name)
+
+
 def wait(settings: Settings, documents: list[Manifest]) -> Steps:
     """Wait until a TFJob has succeeded, a Deployment answers its readiness probe and a Service its address."""
     for manifest in documents:

@@ -18,8 +18,14 @@ from pipeline.files import write
 from pipeline.processes import marked
 from pipeline.settings import ROOT
 
-EMBEDDED = {"/usr/bin/tensorflow_model_server": "serving"}
-"""Programs of images that are not ours, and the package of this checkout that takes the same flags."""
+EMBEDDED = {
+    "/usr/bin/tensorflow_model_server": ("serving", "--share_ports"),
+    "/usr/sbin/nginx": ("serving.router",),
+}
+"""Programs of images that are not ours, and the package of this checkout that takes the same flags, with its own."""
+
+NEVER_HERE = ("/usr/sbin/nginx",)
+"""Of these, those that are not used where the machine has them: this one would listen on all of its addresses."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,9 @@ def plain(variable: dict[str, Any], owner: str) -> str:
 def program(container: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     """The container's command on this machine, and what identifies the code behind it."""
     name, *rest = container["command"]
-    if name in EMBEDDED and not Path(name).exists():
+    if name in EMBEDDED and (name in NEVER_HERE or not Path(name).exists()):
         package = EMBEDDED[name]
-        return (sys.executable, "-m", package, *rest), images.content_hash(ROOT / package)[:12]
+        return (sys.executable, "-m", *package, *rest), images.content_hash(ROOT / "serving")[:12]
     beside = Path(sys.executable).parent / name
     here = sys.executable if name == "python" else str(beside) if beside.exists() else name
     return (here, *rest), container["image"]

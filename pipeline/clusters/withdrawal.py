@@ -17,7 +17,8 @@ from pipeline.resources import Resource
 from pipeline.settings import MANAGED_BY, Settings
 from pipeline.tools import kubectl
 
-INSIDE = (*OUTSIDE, "experiments.kubeflow.org", "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps",
+INSIDE = (*OUTSIDE, "httproutes.gateway.networking.k8s.io", "grpcroutes.gateway.networking.k8s.io",
+          "experiments.kubeflow.org", "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps",
           "managedcertificates.networking.gke.io", "backendconfigs.cloud.google.com", "secrets", "serviceaccounts",
           "configmaps")  # fmt: skip
 """The kinds that the templates make."""

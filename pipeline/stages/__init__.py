@@ -7,6 +7,7 @@ from functools import partial
 from types import ModuleType
 
 from pipeline import clusters, images, manifests
+from pipeline.aliases import Canary
 from pipeline.commands import Asking, Probe, Result, Steps, Together
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.manifests import Manifest
@@ -58,14 +59,19 @@ def page_up(settings: Settings, component: str) -> Steps:
 
 
 def brought_up(
-    settings: Settings, *components: str, tag: str = "", makes: str = "", state: Served | None = None
+    settings: Settings,
+    *components: str,
+    tag: str = "",
+    makes: str = "",
+    state: Served | None = None,
+    trial: Canary | None = None,
 ) -> Steps:
     """Render the components, apply them, and wait until all are as they should be."""
     cluster, documents = clusters.of(settings), list[Manifest]()
     yield from cluster.guard(settings)
     digests = yield from pinned(settings, *components)
     for component in components:
-        rendered = manifests.render(settings, component, tag, digests, state)
+        rendered = manifests.render(settings, component, tag, digests, state, trial)
         needs = (*(f"image {name}" for name in USES.get(component, ())), *NEEDS.get(component, ()))
         yield from cluster.apply(settings, component, rendered, makes=makes or component, needs=needs)
         documents += rendered

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from pipeline import aliases, choice, client, clusters, rollout, smoke
+from pipeline import aliases, choice, client, clusters, rollout, smoke, tracks
+from pipeline.aliases import Canary
 from pipeline.choice import Choice
 from pipeline.commands import Asking, Call, Note, Probe, Result, Steps, Together, Watch
-from pipeline.served import FILE, Served, moves, only, read, spoken, summary
+from pipeline.errors import RunFailed
+from pipeline.served import Served, moves, only, spoken, summary
 from pipeline.settings import Settings
-from pipeline.stages import brought_up
+from pipeline.stages import brought_up, canary
 
 
 def up(settings: Settings) -> Steps:
@@ -32,16 +34,20 @@ def served(settings: Settings, chosen: Choice) -> Steps:
     if chosen.why:
         yield Note(chosen.why, always=True)
     if chosen.after is not None:
-        instead = f" instead of {chosen.before}" if chosen.before not in (None, tag) else ""
-        yield Call(f"record that version {tag} is stable{instead}", partial(record, settings, chosen))
+        yield Call(f"record that {recorded(chosen)}", partial(record, settings, chosen))
+    if chosen.trial:
+        yield from on_trial(settings, chosen, chosen.trial)
+        return
+    yield from canary.off(settings, chosen.before or tag)
     before = now = yield from present(settings)
+    yield from canary.required(settings)
     *first, last = moves(before, tag)
     try:
         for state in first:
             yield from brought(settings, state, now, "serving")
             yield Watch(f"until version {tag} is loaded", partial(rollout.loaded, settings, tag))
             now = state
-        yield from brought(settings, last, now, "serving", "service")
+        yield from brought(settings, last, now, "serving", *tracks.entrance(settings))
         yield Watch(f"until version {tag} answers", partial(rollout.answers, settings, tag))
     except client.NotServed:
         yield from put_back(settings, chosen, before)
@@ -54,6 +60,33 @@ def served(settings: Settings, chosen: Choice) -> Steps:
     yield Result(f"version {tag} of {name} at {grpc} (gRPC) and http://{rest}/v1/models/{name}")
 
 
+def recorded(chosen: Choice) -> str:
+    """What is written down, in words."""
+    if chosen.trial:
+        return f"version {chosen.trial.version} is on trial with {chosen.trial.percent} % of the predictions"
+    instead = f" instead of {chosen.before}" if chosen.before not in (None, chosen.tag) else ""
+    return f"version {chosen.tag} is stable{instead}"
+
+
+def on_trial(settings: Settings, chosen: Choice, trial: Canary) -> Steps:
+    """A version that shares the requests; where that does not come about, all go to the stable one again."""
+    try:
+        yield from canary.on(settings, chosen.tag, trial)
+    except RunFailed:
+        if chosen.after is not None:
+            yield Note(f"version {trial.version} is not on trial: {chosen.tag} gets all requests", always=True)
+            yield Call(f"record that the trial of version {trial.version} is over", partial(given_up, settings, trial))
+            yield from canary.off(settings, chosen.tag)
+        raise
+
+
+def given_up(settings: Settings, trial: Canary, show: object) -> None:
+    """Write down that a trial is over, unless somebody has begun another meanwhile."""
+    there, generation = aliases.read(settings)
+    if there.canary == trial:
+        aliases.write(settings, there.tried(trial.version, 0), generation)
+
+
 def record(settings: Settings, chosen: Choice, show: object) -> None:
     """Write down who is stable, unless somebody else has since."""
     if chosen.after is not None:
@@ -62,9 +95,7 @@ def record(settings: Settings, chosen: Choice, show: object) -> None:
 
 def present(settings: Settings) -> Asking:
     """What the server is told to serve now; None where nothing is there yet."""
-    name = f"{settings.serving.model_name}-serving"
-    found = yield from clusters.of(settings).found(settings, "ConfigMap", name)
-    return read((found or {}).get("data", {}).get(FILE, ""))
+    return (yield from canary.told(settings, f"{settings.serving.model_name}-serving"))
 
 
 def brought(settings: Settings, state: Served, now: Served | None, *components: str) -> Steps:

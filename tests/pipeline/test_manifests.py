@@ -39,6 +39,7 @@ VARIANTS = {
     "IAP": IAP,
     "a load balancer": ("web_ui.service_type=LoadBalancer", "web_ui.source_ranges=[203.0.113.0/24]"),
     "an existing cluster": EXISTING,
+    "a Gateway": ("serving.canary.gateway=gateways/internal", "serving.address=serving.example.org"),
     "halving": ("tuning.algorithm=halving", "tuning.metric=validation_loss", "tuning.trials=30", "tuning.parallel=32"),
     "all at once": (*IAP, "cluster.autopilot=true", "cluster.spot=true", "training.gpus=1", "identity=key-secret"),
 }

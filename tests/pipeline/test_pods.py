@@ -33,7 +33,7 @@ def test_python_is_this_interpreter_and_other_programs_are_those_beside_it(tmp_p
 
 def test_tensorflow_model_server_is_the_embedded_one_where_the_machine_has_none(tmp_path: Path) -> None:
     argv = made(pod(command=["/usr/bin/tensorflow_model_server"], args=["--port=1"]), tmp_path).argv
-    assert argv == (sys.executable, "-m", "serving", "--port=1")
+    assert argv == (sys.executable, "-m", "serving", "--share_ports", "--port=1")
 
 
 def test_our_images_run_in_their_folders(tmp_path: Path) -> None:
