@@ -33,6 +33,7 @@ def conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _canary(settings)
     yield from _cluster(settings)
     yield from _training(settings)
+    yield from _serving(settings)
     yield from _identity(settings)
     yield from _page(settings)
     yield from _notebook(settings)
@@ -131,6 +132,22 @@ def _training(settings: Settings) -> Iterator[Conflict]:
     elif training.global_batch == "keep" and training.batch_size < together * (training.gpus or 1):
         sharing = together * (training.gpus or 1)
         yield "training.batch_size", f"{training.batch_size} images cannot be shared among {sharing} that learn in step"
+
+
+def _serving(settings: Settings) -> Iterator[Conflict]:
+    serving, kind = settings.serving, settings.cluster.kind
+    if serving.max_replicas is not None and serving.max_replicas < serving.replicas:
+        yield "serving.max_replicas", f"{serving.max_replicas} are less than serving.replicas {serving.replicas}"
+    if serving.managed_prometheus and kind != "gke":
+        yield "serving.managed_prometheus", f"only GKE brings a Prometheus, and cluster.kind is {kind}; write false"
+    if kind != "local":
+        return
+    if serving.kind == "kserve":
+        yield "serving.kind", "this machine has no KServe; write deployment"
+    if serving.max_replicas is not None:
+        yield "serving.max_replicas", "one machine runs one server; leave it null"
+    if serving.gpus is not None:
+        yield "serving.gpus", "the embedded server uses this machine's processors only; leave it null"
 
 
 def _identity(settings: Settings) -> Iterator[Conflict]:

@@ -53,17 +53,23 @@ def nodes(settings: Settings) -> list[Item]:
     kind, count = cluster.machine_type, cluster.nodes
     spot = " Spot" if cluster.spot else ""
     items = [(f"{count} x {kind}{spot}", times(machine(kind, cluster.spot), count)), disks(settings, count)]
-    if not settings.training.gpus:
-        return items
-    replicas = settings.training.gpu_replicas
+    training, serving = settings.training, settings.serving
+    if serving.gpus:
+        items += with_gpus(settings, "", serving.gpus, serving.replicas)
+    if training.gpus:
+        items += with_gpus(settings, WHILE, training.gpus, training.gpu_replicas)
+    return items
+
+
+def with_gpus(settings: Settings, when: str, gpus: int, replicas: int) -> list[Item]:
+    """The machines of a GPU pool while so many replicas with so many GPUs each run there."""
+    cluster, spot = settings.cluster, " Spot" if settings.cluster.spot else ""
     node = times(machine(cluster.gpu_machine_type, cluster.spot), replicas)
-    gpus = settings.training.gpus * replicas
-    gpu = times(prices()["gpu_hour"].get(cluster.gpu_type), gpus * discount(cluster.spot))
+    gpu = times(prices()["gpu_hour"].get(cluster.gpu_type), gpus * replicas * discount(cluster.spot))
     machines = f"{replicas} x " if replicas > 1 else ""
     return [
-        *items,
-        (f"{WHILE}{machines}{cluster.gpu_machine_type}{spot}", node),
-        (f"{WHILE}{gpus} x {cluster.gpu_type}{spot}", gpu),
+        (f"{when}{machines}{cluster.gpu_machine_type}{spot}", node),
+        (f"{when}{gpus * replicas} x {cluster.gpu_type}{spot}", gpu),
     ]
 
 
@@ -88,7 +94,7 @@ def disks(settings: Settings, count: int) -> Item:
 
 
 def pods(settings: Settings) -> list[Item]:
-    """What Autopilot bills: the requests of the pods that run, and of the job while it trains."""
+    """What Autopilot bills: the requests of the pods that run, the fewest, and of the job while it trains."""
     serving, page, training = settings.serving, settings.web_ui, settings.training
     spot = " on Spot" if settings.cluster.spot else ""
     gpu = (training.gpus or 0) * training.gpu_replicas
@@ -99,8 +105,14 @@ def pods(settings: Settings) -> list[Item]:
         (f"{page.replicas} x page pod{spot}", page.replicas * pod(page.cpu, page.memory, spot)),
         (f"{WHILE}{its}{spot}", count * pod(training.cpu, training.memory, spot)),
     ]
-    extra = times(prices()["gpu_hour"].get(settings.cluster.gpu_type), gpu * discount(bool(spot)))
-    return items + ([(f"{WHILE}{gpu} x {settings.cluster.gpu_type}{spot}", extra)] if gpu else [])
+    return items + graphics(settings, "", (serving.gpus or 0) * serving.replicas) + graphics(settings, WHILE, gpu)
+
+
+def graphics(settings: Settings, when: str, count: int) -> list[Item]:
+    """So many of Autopilot's GPUs; nothing for none."""
+    spot = settings.cluster.spot
+    price = times(prices()["gpu_hour"].get(settings.cluster.gpu_type), count * discount(spot))
+    return [(f"{when}{count} x {settings.cluster.gpu_type}{' on Spot' if spot else ''}", price)] if count else []
 
 
 def pod(cpu: str, memory: str, spot: str) -> float:

@@ -11,15 +11,15 @@ from typing import Any
 import jinja2
 import yaml
 
-from pipeline import endpoint, images, placement, served, tracks, trials
+from pipeline import endpoint, images, kserve, placement, served, tracks, trials
 from pipeline.aliases import Canary
 from pipeline.errors import PipelineError
 from pipeline.settings import MANAGED_BY, ROOT, Settings
 
 TEMPLATES = ROOT / "templates"
 
-COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", "stable", "canary", "router", "routes",
-              "web-ui", "iap", "tensorboard", "notebook", "tune")  # fmt: skip
+COMPONENTS = ("marker", "identity", "preflight", "train", "serving", "service", "protection", "stable", "canary",
+              "router", "routes", "web-ui", "iap", "tensorboard", "notebook", "tune")  # fmt: skip
 """Every template, in the order in which the stages apply them."""
 
 LOCAL = ("train", "serving", "service", "stable", "canary", "router", "web-ui", "tensorboard", "notebook")
@@ -54,6 +54,7 @@ def components(settings: Settings) -> tuple[str, ...]:
         return LOCAL
     absent = {"routes"} if settings.serving.canary.gateway is None else {"stable", "router"}
     absent |= set() if settings.iap.enabled else {"iap"}
+    absent |= {"stable", "canary", "router", "routes"} if settings.serving.kind == "kserve" else set()
     return tuple(name for name in COMPONENTS if name not in absent)
 
 
@@ -115,7 +116,13 @@ def render(
         documents = [*tracks.server(settings, component, render(settings, "serving", tag, digests, state)), *documents]
     if component == "tune":
         documents[0]["spec"]["trialTemplate"]["trialSpec"] = trial_job(settings, f"tune-{tag}", digests)
-    return [label(document, settings, component) for document in documents]
+    return [run_by(settings, label(document, settings, component)) for document in documents]
+
+
+def run_by(settings: Settings, manifest: Manifest) -> Manifest:
+    """The manifest, or KServe's in the place of the model server's Deployment where that is wanted."""
+    server = (manifest["kind"], manifest["metadata"]["labels"]["app.kubernetes.io/name"]) == ("Deployment", "serving")
+    return kserve.inference_service(settings, manifest) if server and settings.serving.kind == "kserve" else manifest
 
 
 def trial_job(settings: Settings, experiment: str, digests: Mapping[str, str] | None) -> Manifest:
@@ -196,7 +203,9 @@ def label(manifest: Manifest, settings: Settings, component: str) -> Manifest:
 
 
 def pod_templates(manifest: Manifest) -> list[Manifest]:
-    """The pod templates inside a Deployment, a Job, a TFJob, or the TFJob of an Experiment's trials."""
+    """The pod templates inside a Deployment, a Job, a TFJob, the TFJob of an Experiment's trials, or KServe's."""
+    if manifest["kind"] == "InferenceService":
+        return [kserve.pod_template(manifest)]
     if manifest["kind"] == "Experiment":
         manifest = manifest["spec"]["trialTemplate"].get("trialSpec", {"kind": "none yet"})
     if manifest["kind"] == "TFJob":

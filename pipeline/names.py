@@ -92,6 +92,11 @@ def address_range(text: str) -> str:
         raise ValueError(f"{quoted(text)} is not a range of addresses; write one like 203.0.113.0/24") from None
 
 
+def caller(text: str) -> str:
+    """Who may call a server in the cluster: a namespace, or a range of IP addresses."""
+    return address_range(text) if "/" in text else label(text)
+
+
 def member(text: str) -> str:
     """Who may enter: user:, group: or domain: and a name."""
     if not re.fullmatch(r"(user|group|serviceAccount):[^@\s,]+@[a-z0-9.-]+|domain:[a-z0-9.-]+", text):

@@ -31,6 +31,9 @@ def placed(template: Template, settings: Settings, component: str) -> None:
         ask_for_spot(template["spec"])
     if component == "train" and settings.training.gpus and learns(template, settings):
         ask_for_gpus(template["spec"], settings, settings.training.gpus)
+        show_gpus(template["spec"], settings, settings.training.gpus)
+    if component == "serving" and settings.serving.gpus:
+        ask_for_gpus(template["spec"], settings, settings.serving.gpus)
 
 
 def learns(template: Template, settings: Settings) -> bool:
@@ -60,12 +63,18 @@ def ask_for_spot(pod: Template) -> None:
 
 
 def ask_for_gpus(pod: Template, settings: Settings, count: int) -> None:
-    """Have the pod run where GPUs are, and the trainer see them: left alone, it hides them from TensorFlow."""
-    variables = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(count)))}
+    """Have the pod run where GPUs are."""
     if settings.cluster.kind == "gke":
         pod.setdefault("nodeSelector", {})["cloud.google.com/gke-accelerator"] = settings.cluster.gpu_type
-        variables["LD_LIBRARY_PATH"] = "/usr/local/nvidia/lib64"  # where GKE mounts the node's driver
     pod.setdefault("tolerations", []).append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
     for container in pod["containers"]:
         container["resources"]["limits"]["nvidia.com/gpu"] = count
+
+
+def show_gpus(pod: Template, settings: Settings, count: int) -> None:
+    """Have the trainer see its GPUs: left alone, it hides them from TensorFlow. Images of NVIDIA's need none of it."""
+    variables = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(count)))}
+    if settings.cluster.kind == "gke":
+        variables["LD_LIBRARY_PATH"] = "/usr/local/nvidia/lib64"  # where GKE mounts the node's driver
+    for container in pod["containers"]:
         container.setdefault("env", []).extend({"name": name, "value": value} for name, value in variables.items())

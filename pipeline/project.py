@@ -90,7 +90,7 @@ def apis(settings: Settings) -> Rows:
         return [row]
     if on and "compute.googleapis.com" in off:
         return [row, Row("zone and quota", "warn", "not known while the API compute is off", fix)]
-    return [row, *(yield from zone(settings)), *(yield from quotas(settings))]
+    return [row, *(yield from zone(settings)), *(yield from quotas(settings)), *(yield from policies(settings))]
 
 
 def zone(settings: Settings) -> Rows:
@@ -124,6 +124,20 @@ def quotas(settings: Settings) -> Rows:
     return list(judged(settings, {one["metric"]: one for one in answer.get("quotas", [])}, there))
 
 
+def policies(settings: Settings) -> Rows:
+    """Whether the cluster heeds the NetworkPolicy before the model server; no row where the zone's said what failed."""
+    check = "network policy"
+    try:
+        found = yield cloud.look_for_cluster(settings)
+    except PipelineError:
+        return []
+    if found and not cloud.obeys_policies(found):
+        return [Row(check, "warn", cloud.UNPOLICED, cloud.police(settings))]
+    if not found and not (settings.cluster.dataplane_v2 or settings.cluster.autopilot):
+        return [Row(check, "warn", f"{cloud.UNPOLICED}: none is heeded there", "--set cluster.dataplane_v2=true")]
+    return [Row(check, "ok", "the model server is for the web UI alone")]
+
+
 def cluster_there(settings: Settings) -> Asking[bool]:
     return bool((yield cloud.look_for_cluster(settings)))
 
@@ -148,8 +162,10 @@ def judged(settings: Settings, quotas: Mapping[str, Mapping[str, float]], there:
 
 def needs(settings: Settings) -> dict[str, tuple[float, float]]:
     """By quota: what the cluster takes at its start, and what it may grow to."""
-    cluster, gpus = settings.cluster, (settings.training.gpus or 0) * settings.training.gpu_replicas
-    graphics = {gpu_quota(settings): (float(gpus), float(gpus))} if gpus else {}
+    cluster, training, serving = settings.cluster, settings.training, settings.serving
+    gpus = (training.gpus or 0) * training.gpu_replicas + (serving.gpus or 0) * serving.replicas
+    most = gpus + (serving.gpus or 0) * (serving.most_replicas + 1 - serving.replicas)
+    graphics = {gpu_quota(settings): (float(gpus), float(most))} if gpus else {}
     if cluster.autopilot:
         return graphics
     processors = cpus(cluster.machine_type) or 0

@@ -50,6 +50,7 @@ class Cluster(Section):
     disk_gb: Annotated[int, Field(ge=20, le=65536)]
     gpu_type: Annotated[str, AfterValidator(names.machine_type)]
     gpu_machine_type: Annotated[str, AfterValidator(names.machine_type)]
+    dataplane_v2: bool
     operator: Text
 
 
@@ -157,17 +158,41 @@ class Canary(Section):
 
 
 class Serving(Section):
+    kind: Literal["deployment", "kserve"]
     model_name: ServiceName
     address: Host
     grpc_port: Port
     rest_port: Port
     poll_seconds: Positive
     replicas: Positive
+    max_replicas: Positive | None
+    cpu_percent: Annotated[int, Field(ge=1, le=100)]
     image: Image
+    gpus: Annotated[int, Field(ge=1, le=16)] | None
+    gpu_image: Image
     cpu: Cpu
     memory: Memory
     gate: Gate
     canary: Canary
+    callers: tuple[Annotated[str, AfterValidator(names.caller)], ...]
+    managed_prometheus: bool
+
+    @property
+    def most_replicas(self) -> int:
+        """How many servers there may be at once, besides the one that takes another's place."""
+        return self.max_replicas or self.replicas
+
+    @property
+    def deployment(self) -> str:
+        """The name of the Deployment that runs the server; KServe calls its own so."""
+        return f"{self.model_name}-{'serving' if self.kind == 'deployment' else 'predictor'}"
+
+    @property
+    def pods(self) -> dict[str, str]:
+        """The labels that the server's pods are selected by; KServe keeps `app` for itself."""
+        if self.kind == "kserve":
+            return {"serving.kserve.io/inferenceservice": self.model_name}
+        return {"app": self.model_name}
 
 
 class WebUi(Section):

@@ -125,7 +125,7 @@ def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = F
     if lines < 1:
         raise PipelineError(f"--lines={lines}: ask for 1 or more")
     names = {
-        "serving": "{model}-serving", "canary": "{model}-serving-canary", "router": "{model}-router", "ui": "web-ui",
+        "serving": "{server}", "canary": "{model}-serving-canary", "router": "{model}-router", "ui": "web-ui",
         "tensorboard": "tensorboard", "notebook": "notebook",
     }  # fmt: skip
     if component != "train" and component not in names:
@@ -134,7 +134,7 @@ def logs(c: Context, component: str = "train", lines: int = 40, follow: bool = F
     if component == "train":
         name = clusters.of(settings).newest_job(settings)
     else:
-        name = names[component].format(model=settings.serving.model_name)
+        name = names[component].format(model=settings.serving.model_name, server=settings.serving.deployment)
     if component == "serving" and tracks.has_server(settings, tracks.STABLE) and aliases.read(settings)[0].canary:
         name = f"{name}-{tracks.STABLE}"
     with contextlib.suppress(BrokenPipeError, *([KeyboardInterrupt] if follow else [])):

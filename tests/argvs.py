@@ -23,14 +23,18 @@ from pipeline.stages import canary
 VARIANTS: dict[str, tuple[str, ...]] = {
     "standard": (),
     "autopilot": ("cluster.autopilot=true",),
-    "spot": ("cluster.spot=true",),
-    "gpus": ("training.gpus=1",),
+    "spot": ("cluster.spot=true", "serving.max_replicas=3"),
+    "gpus": ("training.gpus=1", "serving.gpus=1"),
     "key-secret": ("identity=key-secret",),
     "iap": ("iap.enabled=true", "iap.members=[user:ann@example.org]"),
     "load-balancer": ("web_ui.service_type=LoadBalancer", "web_ui.source_ranges=[203.0.113.0/24]"),
     "docker": ("build_images.tool=docker",),
     "cloud-build": ("build_images.tool=cloud-build", "training.gpus=1"),
-    "whole Kubeflow": ("kubeflow.components=[training,dashboard,notebooks]", f"kubeflow.distribution={OPERATOR}"),
+    "whole Kubeflow": (
+        "kubeflow.components=[training,dashboard,notebooks]",
+        f"kubeflow.distribution={OPERATOR}",
+        "serving.kind=kserve",
+    ),
     "existing": ("cluster.kind=existing", "cluster.context=kind-mnist", "identity=key-secret"),
 }
 """Settings that lead to other commands."""
@@ -74,7 +78,7 @@ def of_stages(of: Settings) -> Iterator[Command]:
             yield from walked(of, check(of), answer)  # type: ignore[arg-type]  # what it returns is not read
 
 
-LOOKS = (project.login, project.project, project.billing, project.apis, project.zone, project.quotas)
+LOOKS = (project.login, project.project, project.billing, project.apis, project.zone, project.quotas, project.policies)
 
 
 def walked(of: Settings, steps: Steps, answer: Answer) -> Iterator[Command]:

@@ -10,6 +10,8 @@ from typing import Any
 import jsonschema
 import kubernetes_validate
 
+from pipeline import kserve
+
 KUBERNETES = "1.34"
 """The release whose schemas count: what GKE's regular channel runs."""
 
@@ -22,6 +24,8 @@ OWN = {
         "Experiment": "experiment-v1beta1",
         "HTTPRoute": "httproute-v1",
         "GRPCRoute": "grpcroute-v1",
+        "InferenceService": "inferenceservice-v1beta1",
+        "PodMonitoring": "podmonitoring-v1",
     }.items()
 }
 """Schemas of kinds that are not Kubernetes' own."""
@@ -51,6 +55,9 @@ def check_schema(document: dict[str, Any]) -> None:
             jsonschema.validate(document, OWN[document["kind"]])
             if document["kind"] == "Experiment":
                 check_trials(document["spec"])
+            if document["kind"] == "InferenceService":
+                check_predictor(document["spec"]["predictor"])
+                kubernetes_validate.validate(as_pod(kserve.pod_template(document)), KUBERNETES, strict=True)
             for replica in document["spec"].get("tfReplicaSpecs", {}).values():
                 kubernetes_validate.validate(as_pod(replica["template"]), KUBERNETES, strict=True)
         else:
@@ -83,9 +90,14 @@ def check_trials(spec: dict[str, Any]) -> None:
     check_schema({**template["trialSpec"], "metadata": {"name": "trial"}})
 
 
-def check_probes(document: dict[str, Any]) -> None:
-    """AssertionError unless each container of a Deployment has all three probes."""
-    for container in document["spec"]["template"]["spec"]["containers"]:
+def check_predictor(predictor: dict[str, Any]) -> None:
+    """AssertionError unless KServe's webhook lets a predictor through (validateReplicas in component.go)."""
+    assert predictor["minReplicas"] <= predictor["maxReplicas"], "replicas"
+
+
+def check_probes(template: dict[str, Any]) -> None:
+    """AssertionError unless each container of a server's pods has all three probes."""
+    for container in template["spec"]["containers"]:
         assert container.keys() >= PROBES, f"{container['name']} lacks {PROBES - container.keys()}"
 
 

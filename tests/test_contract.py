@@ -127,7 +127,7 @@ def test_the_pipeline_imports_downwards_only() -> None:
         "execution",
         "foresight",
         "cloudstorage testing client costs",
-        "storage placement resources trials aliases",
+        "storage placement resources trials aliases kserve",
         "tracks",
         "manifests versions",
         "tuning gate choice",

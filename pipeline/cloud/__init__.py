@@ -14,7 +14,16 @@ from pipeline.cloud.entrances import (
     public_name,
     reserved,
 )
-from pipeline.cloud.machines import CREATION, cluster, gpu_pool, look_for_cluster, where
+from pipeline.cloud.machines import (
+    CREATION,
+    UNPOLICED,
+    cluster,
+    gpu_pools,
+    look_for_cluster,
+    obeys_policies,
+    police,
+    where,
+)
 from pipeline.cloud.services import apis, enabled, project, started, turned_on
 from pipeline.cloud.stores import access, bucket, registry
 
@@ -22,6 +31,7 @@ __all__ = [
     "ABSENT",
     "CREATION",
     "DOOR",
+    "UNPOLICED",
     "access",
     "account",
     "addresses",
@@ -33,12 +43,14 @@ __all__ = [
     "email",
     "enabled",
     "endpoint_file",
-    "gpu_pool",
+    "gpu_pools",
     "guests",
     "iap_address",
     "look_for_cluster",
     "node_bindings",
+    "obeys_policies",
     "page_address",
+    "police",
     "project",
     "public_name",
     "registry",

@@ -68,7 +68,26 @@ def cluster_words(settings: Settings) -> tuple[str, ...]:
         f"--machine-type={settings.cluster.machine_type}", "--enable-autoscaling", "--min-nodes=0",
         f"--max-nodes={settings.cluster.max_nodes}", f"--disk-size={settings.cluster.disk_gb}",
         f"--workload-pool={settings.gcp.project}.svc.id.goog", *(["--spot"] if settings.cluster.spot else []),
+        *(["--enable-dataplane-v2"] if settings.cluster.dataplane_v2 else []),
     )  # fmt: skip
+
+
+UNPOLICED = "anybody in the cluster may call the model server"
+"""What it means where nothing heeds a NetworkPolicy."""
+
+
+def police(settings: Settings) -> str:
+    """How a cluster comes to heed NetworkPolicies, in words."""
+    again = f"`invoke --env={settings.environment} clean --keep-models`, then `deploy`"
+    return f"its NetworkPolicies do nothing, for GKE gives Dataplane V2 to new clusters only: {again}"
+
+
+def obeys_policies(found: Mapping[str, Any]) -> bool:
+    """Whether a cluster heeds NetworkPolicies: by Dataplane V2, as Autopilot does, or by Calico, the older way."""
+    if found.get("autopilot", {}).get("enabled"):
+        return True
+    provider = found.get("networkConfig", {}).get("datapathProvider")
+    return provider == "ADVANCED_DATAPATH" or bool(found.get("networkPolicy", {}).get("enabled"))
 
 
 def mend_cluster(settings: Settings, found: Mapping[str, Any]) -> tuple[Change, ...]:
@@ -107,21 +126,32 @@ def mend_cluster(settings: Settings, found: Mapping[str, Any]) -> tuple[Change, 
     )  # fmt: skip
 
 
-def gpu_pool(settings: Settings) -> Resource:
-    """Nodes with GPUs, none of them while nothing asks for one; they go with their cluster."""
-    what, count = f"the node pool gpu of {settings.name}", settings.training.gpus
+def gpu_pools(settings: Settings) -> tuple[Resource, ...]:
+    """The pools that config wants: the trainings', and the model server's, whose nodes have as many GPUs as a pod."""
+    training, serving, pools = settings.training, settings.serving, list[Resource]()
+    if settings.cluster.autopilot:
+        return ()
+    if training.gpus:
+        pools.append(gpu_pool(settings, "gpu", training.gpus, training.gpu_replicas))
+    if serving.gpus:  # a node more, for the pod that comes before another goes
+        pools.append(gpu_pool(settings, "serving-gpu", serving.gpus, serving.most_replicas + 1))
+    return tuple(pools)
+
+
+def gpu_pool(settings: Settings, name: str, count: int, most: int) -> Resource:
+    """Nodes with `count` GPUs, none of them while nothing asks for one, `most` at most; they go with their cluster."""
+    what = f"the node pool {name} of {settings.name}"
     place = (f"--cluster={settings.name}", where(settings))
     return Resource(
         what,
-        ask(settings, "container", "node-pools", "describe", "gpu", *place, doing=f"look for {what}",
+        ask(settings, "container", "node-pools", "describe", name, *place, doing=f"look for {what}",
             needs=("cluster",), unasked=None),
         (
             change(
-                settings, "container", "node-pools", "create", "gpu", *place,
+                settings, "container", "node-pools", "create", name, *place,
                 f"--machine-type={settings.cluster.gpu_machine_type}",
                 f"--accelerator=type={settings.cluster.gpu_type},count={count},gpu-driver-version=default",
-                "--num-nodes=0", "--enable-autoscaling", "--min-nodes=0",
-                f"--max-nodes={settings.training.gpu_replicas}",
+                "--num-nodes=0", "--enable-autoscaling", "--min-nodes=0", f"--max-nodes={most}",
                 f"--disk-size={settings.cluster.disk_gb}", f"--service-account={email(settings, 'nodes')}",
                 *(["--spot"] if settings.cluster.spot else []), doing=f"create {what}", timeout=CREATION,
             ),

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import hands
+from pipeline import hands, kserve
 from pipeline.answering import carry_out, failure
 from pipeline.clusters import balancers, workloads
-from pipeline.clusters.kube import get, look, selector
+from pipeline.clusters.kube import conditions, get, look, selector
 from pipeline.errors import PipelineError, RunFailed
 from pipeline.processes import free_port
 from pipeline.settings import Settings
@@ -171,9 +171,10 @@ KINDS = "deployments,jobs,services,pods"
 def status(settings: Settings) -> list[tuple[str, ...]]:
     """A row for each object of the environment: component, state, object, age, address."""
     kinds = KINDS
-    with contextlib.suppress(PipelineError):  # TFJobs only where the operator is
-        if found(settings, "get", "crd", "tfjobs.kubeflow.org", "--ignore-not-found", doing="look for the TFJob CRD"):
-            kinds = f"tfjobs.kubeflow.org,{KINDS}"
+    for kind in ("tfjobs.kubeflow.org", *([kserve.KIND] if settings.serving.kind == "kserve" else [])):
+        with contextlib.suppress(PipelineError):  # only where their operators are
+            if found(settings, "get", "crd", kind, "--ignore-not-found", doing=f"look for the CRD {kind}"):
+                kinds = f"{kind},{kinds}"
     there = found(settings, "get", kinds, f"--selector={selector(settings)}", doing="look at what runs")
     return [row(one) for one in (there or {}).get("items", [])]
 
@@ -196,6 +197,8 @@ def state(one: dict[str, Any]) -> str:
         case "Job" | "TFJob":
             true = [each["type"] for each in status.get("conditions", []) if each["status"] == "True"]
             return str(true[-1]).lower() if true else "waiting"
+        case "InferenceService":
+            return "ready" if "Ready" in conditions(one) else "not ready"
     return "-"
 
 

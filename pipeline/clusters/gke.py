@@ -29,9 +29,10 @@ def create(settings: Settings) -> Steps:
     yield from cloud.turned_on(settings)
     yield from resources.up(settings, *foundation(settings), cloud.cluster(settings))
     yield from running(settings)
-    if settings.training.gpus and not settings.cluster.autopilot:
-        yield from resources.up(settings, cloud.gpu_pool(settings))
+    if pools := cloud.gpu_pools(settings):
+        yield from resources.up(settings, *pools)
     yield from connected(settings)
+    yield from policed(settings)
     yield from kube.namespace(settings)
     yield from kube.mark(settings)
     yield from kubeflow.operator(settings)
@@ -97,6 +98,13 @@ def connected(settings: Settings) -> Steps:
                 f"nothing was done: {kubeconfig(settings)} leads to {there or 'no cluster'}, and the cluster "
                 f"{settings.name} is at {server}: delete that file, and run this again"
             )
+
+
+def policed(settings: Settings) -> Steps:
+    """Say so where nothing in the cluster heeds the NetworkPolicy that guards the model server."""
+    found = yield cloud.look_for_cluster(settings)
+    if settings.cluster.dataplane_v2 and found and "endpoint" in found and not cloud.obeys_policies(found):
+        yield Note(f"{cloud.UNPOLICED} of {settings.name}: {cloud.police(settings)}", always=True)
 
 
 def leads_to(settings: Settings, unasked: str = "") -> Asking:

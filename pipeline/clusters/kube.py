@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -154,6 +155,7 @@ def applied(
         stale |= yield from hanging(settings, documents)
     else:
         yield Diff(changed(difference))
+        yield from handed_over(settings, documents)
     for (kind, name), why in stale.items():
         yield kubectl(
             settings, "delete", kind, name, "--ignore-not-found", "--wait=true", "--timeout=2m", limit="0",
@@ -182,6 +184,27 @@ def withdrawn(settings: Settings, component: str, documents: list[Manifest]) -> 
     yield Remove(path)
 
 
+LAST = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where `kubectl apply` remembers what it wrote, to take away what is written no more."""
+
+
+def handed_over(settings: Settings, documents: list[Manifest]) -> Steps:
+    """Forget that we said how many pods a Deployment has, where that is an autoscaler's from now on.
+
+    Else `kubectl apply` would take the number away, and Kubernetes would end all pods but one.
+    """
+    for one in documents:
+        if one["kind"] == "Deployment" and "replicas" not in one["spec"]:
+            name = one["metadata"]["name"]
+            found = yield get(settings, "deployment", name, needs=("namespace",))
+            said = json.loads(((found or {}).get("metadata", {}).get("annotations") or {}).get(LAST, "{}"))
+            if said.get("spec", {}).pop("replicas", None) is not None:
+                yield kubectl(
+                    settings, "annotate", "deployment", name, f"{LAST}={json.dumps(said)}", "--overwrite", retry=True,
+                    doing=f"leave the number of {name}'s pods to the autoscaler", timeout=60,
+                )  # fmt: skip
+
+
 def changed(difference: str) -> str:
     """A difference without the objects that are not there yet: all of such a one would be new."""
     parts = re.split(r"^(?=diff )", difference, flags=re.MULTILINE)
@@ -203,19 +226,19 @@ def ended(settings: Settings, documents: list[Manifest], differs: bool) -> Askin
 def hanging(settings: Settings, documents: list[Manifest]) -> Asking:
     """What hangs though it is as it should be, and in what: Kubernetes would try it again only minutes later.
 
-    Of a Deployment its pods; a job as a whole, for to it a pod that was deleted has failed.
+    Of a server its pods; a job as a whole, for to it a pod that was deleted has failed.
     """
     stale = dict[tuple[str, str], str]()
     for one in documents:
         kind, name = one["kind"].lower(), one["metadata"]["name"]
-        if kind in ("job", "tfjob", "deployment"):
+        if kind in ("job", "tfjob", "deployment", "inferenceservice"):
             pods = yield look(
                 settings, "get", "pods", f"--selector={podstates.selector(one)}", doing=f"look at the pods of {name}",
                 unasked={"items": []}, needs=("namespace",),
             )  # fmt: skip
             for trouble in filter(None, map(podstates.trouble, pods["items"])):
                 if trouble.hopeless:
-                    what = ("pod", trouble.pod) if kind == "deployment" else (kind, name)
+                    what = (kind, name) if "job" in kind else ("pod", trouble.pod)
                     stale[what] = f"hangs in {trouble.reason}"
     return stale
 

@@ -35,6 +35,8 @@ def selector(manifest: Manifest) -> str:
             return f"training.kubeflow.org/job-name={manifest['metadata']['name']}"
         case "Job":
             return f"job-name={manifest['metadata']['name']}"
+        case "InferenceService":
+            return f"serving.kserve.io/inferenceservice={manifest['metadata']['name']}"
     return ",".join(f"{key}={value}" for key, value in manifest["spec"]["selector"]["matchLabels"].items())
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline import cloud, manifests, resources
+from pipeline import cloud, kserve, manifests, resources
 from pipeline.clusters import kube, kubeflow
 from pipeline.clusters.teardown import OUTSIDE, Failures, proven, removal, swept
 from pipeline.commands import Asking, Note, Steps, Upload, Write
@@ -17,11 +17,12 @@ from pipeline.resources import Resource
 from pipeline.settings import MANAGED_BY, Settings
 from pipeline.tools import kubectl
 
-INSIDE = (*OUTSIDE, "httproutes.gateway.networking.k8s.io", "grpcroutes.gateway.networking.k8s.io",
+INSIDE = (kserve.KIND, *OUTSIDE, "httproutes.gateway.networking.k8s.io", "grpcroutes.gateway.networking.k8s.io",
           "experiments.kubeflow.org", "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps",
-          "managedcertificates.networking.gke.io", "backendconfigs.cloud.google.com", "secrets", "serviceaccounts",
-          "configmaps")  # fmt: skip
-"""The kinds that the templates make."""
+          "horizontalpodautoscalers.autoscaling", "poddisruptionbudgets.policy",
+          "networkpolicies.networking.k8s.io", "managedcertificates.networking.gke.io",
+          "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
+"""The kinds that the templates make; KServe's first, for what it makes of one it would make again."""
 
 FOREGROUND = "--cascade=foreground"
 """What an object owns goes before it: afterwards the namespace holds nothing of ours that is only about to go."""
@@ -158,7 +159,7 @@ PASSING = ("events", "events.events.k8s.io", "endpoints", "leases.coordination.k
 """Kinds that come and go with others and bear no mark of whose they are: no reason to keep a namespace."""
 
 OWNERS = ("ReplicaSet", "Deployment", "StatefulSet", "DaemonSet", "Job", "Service", "TFJob", "Experiment", "Suggestion",
-          "Trial")  # fmt: skip
+          "Trial", "InferenceService")  # fmt: skip
 """What is looked at itself, so that what it owns need not be."""
 
 BUILT_IN = ("ConfigMap/kube-root-ca.crt", "Service/kubernetes", "ServiceAccount/default")

@@ -6,10 +6,10 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import causes
+from pipeline import causes, kserve
 from pipeline.clusters import podstates
 from pipeline.clusters.balancers import external_address
-from pipeline.clusters.kube import conditions, events, poll
+from pipeline.clusters.kube import NO_KIND, conditions, events, poll
 from pipeline.clusters.podstates import Trouble
 from pipeline.commands import Asking, Command, Note, Pause, Steps
 from pipeline.errors import RunFailed
@@ -41,6 +41,8 @@ def wait(settings: Settings, documents: list[Manifest]) -> Steps:
                 yield from job(settings, manifest)
             case "Deployment":
                 yield from rollout(settings, manifest)
+            case "InferenceService":
+                yield from served(settings, manifest)
             case "Service" if manifest["spec"].get("type") == "LoadBalancer":
                 yield from external_address(settings, "service", manifest["metadata"]["name"])
             case "Ingress":
@@ -197,6 +199,27 @@ def rollout(settings: Settings, manifest: Manifest) -> Steps:
         yield from endure(settings, name, waiting, patience)
         if patience.waited >= ROLLOUT:
             raise RunFailed((yield from told(settings, name, waiting, f"not ready after {ROLLOUT:g} s")))
+        yield patience.pause()
+
+
+def served(settings: Settings, manifest: Manifest) -> Steps:
+    """Wait until KServe's Deployment is made from an InferenceService and rolled out; RunFailed with the reason."""
+    name, patience = manifest["metadata"]["name"], Patience()
+    while True:
+        service = yield poll(settings, "get", kserve.KIND, name, done=None)
+        deployment = ("get", "deployment", settings.serving.deployment, "--ignore-not-found")
+        found = yield poll(settings, *deployment, done=None, absent=NO_KIND)
+        if service is None or (found and kserve.is_made_from(found, manifest) and complete(found)):
+            return
+        pods = (yield pods_of(settings, manifest))["items"]
+        waiting = [pod for pod in pods if not podstates.ready(pod)]
+        if not patience.waited:
+            yield Note(f"{name}: waiting until KServe has it ready")
+        yield from endure(settings, name, waiting, patience)
+        refused = kserve.refusal(service)
+        if refused or patience.waited >= ROLLOUT:
+            reason = f"KServe refuses it: {refused}" if refused else f"not ready after {ROLLOUT:g} s"
+            raise RunFailed((yield from told(settings, name, waiting, reason)))
         yield patience.pause()
 
 

@@ -7,8 +7,9 @@ from functools import partial
 from pipeline import aliases, choice, client, clusters, rollout, smoke, tracks
 from pipeline.aliases import Canary
 from pipeline.choice import Choice
+from pipeline.clusters import inference
 from pipeline.commands import Asking, Call, Note, Probe, Result, Steps, Together, Watch
-from pipeline.errors import RunFailed
+from pipeline.errors import PipelineError, RunFailed
 from pipeline.served import Served, moves, only, spoken, summary
 from pipeline.settings import Settings
 from pipeline.stages import brought_up, canary
@@ -31,6 +32,9 @@ def served(settings: Settings, chosen: Choice) -> Steps:
     Where the server refuses the version, both are put back; RunFailed then says why.
     """
     tag, name = chosen.tag, settings.serving.model_name
+    yield from inference.required(settings)
+    if chosen.trial and settings.serving.kind == "kserve":
+        raise PipelineError("a canary wants serving.kind: deployment; KServe here runs one server for one version")
     if chosen.why:
         yield Note(chosen.why, always=True)
     if chosen.after is not None:
@@ -47,17 +51,24 @@ def served(settings: Settings, chosen: Choice) -> Steps:
             yield from brought(settings, state, now, "serving")
             yield Watch(f"until version {tag} is loaded", partial(rollout.loaded, settings, tag))
             now = state
-        yield from brought(settings, last, now, "serving", *tracks.entrance(settings))
+        # The server first: the Service is to lead to what is ready.
+        yield from brought(settings, last, now, "serving", *tracks.entrance(settings), *guards(settings))
         yield Watch(f"until version {tag} answers", partial(rollout.answers, settings, tag))
     except client.NotServed:
         yield from put_back(settings, chosen, before)
         raise
+    yield from inference.left_over(settings)
     count = smoke.FEW if before == only(tag) else smoke.COUNT
     tried = yield Watch(f"{count} test images through the service", partial(smoke.passed, settings, count))
     grpc, rest = yield Together(tuple(place(settings, port) for port in ("grpc-tf-serving", "http-tf-serving")))
     if tried:
         yield Note(tried)
     yield Result(f"version {tag} of {name} at {grpc} (gRPC) and http://{rest}/v1/models/{name}")
+
+
+def guards(settings: Settings) -> tuple[str, ...]:
+    """What protects the server from others; on this machine there are none."""
+    return () if settings.cluster.kind == "local" else ("protection",)
 
 
 def recorded(chosen: Choice) -> str:

@@ -66,8 +66,12 @@ class Quick:
         """What `invoke NAMES` does."""
         return self.told(lambda c: running.up(c, *names, **options), changes)
 
-    def plan(self, *names: str) -> Told:
-        return self.told(lambda c: running.plan(c, *names), ())
+    def plan(self, *names: str, changes: tuple[str, ...] = ()) -> Told:
+        return self.told(lambda c: running.plan(c, *names), changes)
+
+    def look(self, act: Callable[[Context], None], changes: tuple[str, ...] = ()) -> Told:
+        """What a task that changes nothing does, such as `views.status`."""
+        return self.told(act, changes)
 
     def told(self, act: Callable[[Context], None], changes: tuple[str, ...]) -> Told:
         """Do it in the cloud as the process that invoke would have started; the message is the last that it says."""

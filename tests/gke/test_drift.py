@@ -126,6 +126,11 @@ DRIFTS = {
         kubectl("delete", "service", "mnist-service"), ("serve",), ("run +apply Service mnist-service",),
         (f"POST {OBJECTS}/services",),
     ),
+    "the server is open to everybody": Drift(
+        kubectl("delete", "networkpolicy", "mnist-serving"), ("serve",),
+        ("run +apply PodDisruptionBudget mnist-serving, NetworkPolicy mnist-serving",),
+        (f"POST {INSIDE}/apis/networking.k8s.io/v1/namespaces/kubeflow/networkpolicies",),
+    ),
     "the server's settings are edited": Drift(
         edited("configmaps", "mnist-serving", "data", "monitoring.config", "by hand"), ("serve",),
         (r"-  monitoring.config: by hand\n",), (f"PATCH {OBJECTS}/configmaps/mnist-serving",),

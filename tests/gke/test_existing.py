@@ -14,6 +14,7 @@ import pytest
 from cloud import Cloud
 from conftest import copied
 from fakes.kubernetes import Cluster
+from fakes.kubernetes.inference import DEFINITION
 from fakes.world import OPERATOR
 from pipeline.stages import STAGES
 from tests.gke.conftest import REAL
@@ -154,9 +155,9 @@ def test_fault_79_cleaning_twice_is_no_change(guest: Guest) -> None:
 
 
 def test_clean_looks_into_the_cluster_too_for_its_proof(guest: Guest) -> None:
-    """Eleven kinds of object in the namespace, and three things outside."""
+    """Fifteen kinds of object in the namespace, and three things outside."""
     last = guest["clean"].said.strip().splitlines()[-1]
-    assert re.search(r"nothing is left: looked for 14 things, found 0$", last), last
+    assert re.search(r"nothing is left: looked for 18 things, found 0$", last), last
 
 
 NEAR = {"app.kubernetes.io/managed-by": "kubeflow-mnist-pipeline", "app.kubernetes.io/part-of": "mnist-kind"}
@@ -233,13 +234,15 @@ def test_fault_76_the_namespace_that_was_there_stays_and_all_of_ours_goes(shared
     assert [line for line in shared.empty if line not in shared["clean"].left] == []
 
 
-def test_an_operator_that_somebody_else_installed_is_used_and_stays(visit: Visit) -> None:
-    guest = visit()
+def test_an_operator_and_a_kserve_that_somebody_else_installed_are_used_and_stay(visit: Visit) -> None:
+    guest = visit(changes=("serving.kind=kserve",))
+    guest.cluster.add("customresourcedefinitions.apiextensions.k8s.io", DEFINITION)
     apply = ("kubectl", "apply", "--server-side", f"--kustomize={OPERATOR}", f"--kubeconfig={guest.config}")
     guest.cloud.world.run(*apply, "--field-manager=their-own", check=True)
     guest.empty, before = guest.cloud.world.summary(), guest.theirs()
     assert guest.run("all", "all").code == 0, guest["all"].said
     assert "install the training operator" not in guest["all"].said
+    assert "inferenceservices.serving.kserve.io/kubeflow/mnist" in guest.theirs()
     run = guest.run("clean", "clean", "--yes")
     assert "the training operator is left alone: somebody else installed it" in run.said
     assert (run.code, guest.new("clean")) == (0, []), run.said

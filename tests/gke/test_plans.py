@@ -164,6 +164,7 @@ MEANS = (
     ("record that version ", r"POST storage/upload/\S+"),
     ("have the pods of serving look", rf"{OBJECT}\S+/pods/mnist-serving-\S+"),
     ("apply Service ", rf"{OBJECT}\S+/services"),
+    ("apply PodDisruptionBudget ", rf"{OBJECT}\S+/(?:poddisruptionbudgets|networkpolicies)"),
     ("apply Deployment web-ui, ", rf"{OBJECT}\S+/(?:deployments|services)(?:/web-ui)?"),
     ("(give|take) the workloads' access", r"PUT storage/\S+/iam"),
     ("build ", ""),

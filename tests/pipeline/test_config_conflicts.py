@@ -57,6 +57,12 @@ REFUSED = {
     "training.workers=2 training.gpus=2 training.batch_size=5": (
         "training.batch_size", "5 images cannot be shared among 6 that learn in step"
     ),
+    "serving.replicas=3 serving.max_replicas=2": (
+        "serving.max_replicas", "2 are less than serving.replicas 3"
+    ),
+    f"{EXISTING} serving.managed_prometheus=true": (
+        "serving.managed_prometheus", "only GKE brings a Prometheus, and cluster.kind is existing; write false"
+    ),
     "notebook.bind=0.0.0.0": (
         "notebook.bind", '"0.0.0.0" lets the whole cluster into a notebook without a password; write 127.0.0.1'
     ),
@@ -74,6 +80,8 @@ ACCEPTED = (
     "notebook.bind=localhost",
     "host=ann@build.example.org",
     "training.gpus=1 cluster.autopilot=true",
+    "serving.replicas=3 serving.max_replicas=3",
+    f"{EXISTING} serving.kind=kserve serving.gpus=1 serving.callers=[istio-system]",
     "identity=key-secret",
     "training.workers=2 training.gpus=2 training.batch_size=6",
     "training.workers=2 training.batch_size=1 training.global_batch=scale",
@@ -106,6 +114,9 @@ def test_settings_that_fit_load(changes: str) -> None:
             "the local environment runs on this machine; leave it null, or log in there and run it there",
         ),
         ("training.gpus=1", "a training on this machine uses its processors only; leave it null"),
+        ("serving.kind=kserve", "this machine has no KServe; write deployment"),
+        ("serving.max_replicas=2", "one machine runs one server; leave it null"),
+        ("serving.gpus=1", "the embedded server uses this machine's processors only; leave it null"),
         ("cluster.context=mine", 'local makes its own; leave it null, or write cluster.kind "existing"'),
     ],
 )

@@ -75,6 +75,14 @@ def test_each_member_that_learns_has_its_own_machine_with_gpus() -> None:
     assert found["while training: 2 x n1-standard-4"] == pytest.approx(0.38)
 
 
+def test_a_servers_gpus_are_paid_for_all_the_time() -> None:
+    found, changes = priced("serving.gpus=1", "serving.replicas=2"), ("cluster.autopilot=true", "serving.gpus=2")
+    assert found["2 x nvidia-tesla-t4"] == pytest.approx(0.70)
+    assert found["2 x n1-standard-4"] == pytest.approx(0.38)
+    assert priced(*changes)["2 x nvidia-tesla-t4"] == pytest.approx(0.70)
+    assert costs.lines(settings(*changes))[-2] != costs.lines(settings("cluster.autopilot=true"))[-2]
+
+
 def test_on_autopilot_every_member_of_a_training_is_paid_for() -> None:
     one, four = (
         priced("cluster.autopilot=true", *more) for more in ((), ("training.workers=2", "training.evaluator=true"))

@@ -382,6 +382,7 @@ def test_a_question_that_goes_wrong_is_a_row_with_its_repair(
          "4 of 4 IN_USE_ADDRESSES free, 5 wanted"),
         (("training.gpus=1",), "missing", "0 of 0 NVIDIA_T4_GPUS free, 1 wanted"),
         (("training.gpus=2", "training.workers=1"), "missing", "0 of 0 NVIDIA_T4_GPUS free, 4 wanted"),
+        (("serving.gpus=2", "serving.max_replicas=3"), "missing", "0 of 0 NVIDIA_T4_GPUS free, 2 wanted"),
         (("cluster.machine_type=n2-standard-16", "cluster.max_nodes=2"), "ok", "SSD_TOTAL_GB"),
         (("cluster.autopilot=true", "training.gpus=1"), "missing", "0 of 0 NVIDIA_T4_GPUS free, 1 wanted"),
     ],
@@ -395,6 +396,29 @@ def test_a_cluster_that_is_there_has_its_quota_already() -> None:
     used = {"CPUS": {"metric": "CPUS", "limit": 12.0, "usage": 8.0}}
     (row,) = project.judged(settings(), used, there=True)
     assert (row.state, row.found) == ("ok", "4 of 12 CPUS free beside the cluster that is there")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "changes", "state"),
+    [
+        (None, (), "ok"),
+        (None, ("cluster.dataplane_v2=false",), "warn"),
+        (None, ("cluster.dataplane_v2=false", "cluster.autopilot=true"), "ok"),
+        ({"networkConfig": {"datapathProvider": "ADVANCED_DATAPATH"}}, (), "ok"),
+        ({"networkPolicy": {"enabled": True}}, ("cluster.dataplane_v2=false",), "ok"),
+        ({"autopilot": {"enabled": True}}, ("cluster.autopilot=true",), "ok"),
+        ({"networkConfig": {"network": "default"}}, (), "warn"),
+    ],
+)
+def test_a_cluster_that_heeds_no_network_policy_is_a_warning(
+    tools: Tools, cluster: dict[str, Any] | None, changes: tuple[str, ...], state: str
+) -> None:
+    answers = {} if cluster is None else {"clusters_describe": json.dumps(cluster)}
+    tools.says("gcloud", **changed(**answers))
+    row = rows(*changes)["network policy"]
+    assert (row.state, "anybody in the cluster may call" in row.found, bool(row.fix)) == (
+        state, state == "warn", state == "warn"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "metric"), [

@@ -40,6 +40,11 @@ VARIANTS = {
     "a load balancer": ("web_ui.service_type=LoadBalancer", "web_ui.source_ranges=[203.0.113.0/24]"),
     "an existing cluster": EXISTING,
     "a Gateway": ("serving.canary.gateway=gateways/internal", "serving.address=serving.example.org"),
+    "a server that grows": ("serving.replicas=2", "serving.max_replicas=5", "serving.cpu_percent=50"),
+    "a server with GPUs": ("serving.gpus=2", "serving.callers=[istio-system,130.211.0.0/22]"),
+    "Google's Prometheus": ("serving.managed_prometheus=true",),
+    "KServe": ("serving.kind=kserve", "serving.max_replicas=3", "cluster.spot=true", "cluster.autopilot=true"),
+    "KServe with GPUs and a key": (*EXISTING, "serving.kind=kserve", "serving.gpus=1"),
     "halving": ("tuning.algorithm=halving", "tuning.metric=validation_loss", "tuning.trials=30", "tuning.parallel=32"),
     "all at once": (*IAP, "cluster.autopilot=true", "cluster.spot=true", "training.gpus=1", "identity=key-secret"),
 }
@@ -118,8 +123,8 @@ def test_a_training_by_one_process_has_a_chief_and_nobody_else() -> None:
 @pytest.mark.parametrize(("environment", "component"), EVERY)
 def test_every_server_has_its_probes(environment: str, component: str) -> None:
     for document in rendered(environment, component):
-        if document["kind"] == "Deployment":
-            check_probes(document)
+        for template in manifests.pod_templates(document) if document["kind"] == "Deployment" else []:
+            check_probes(template)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +231,10 @@ def test_a_pod_that_may_be_root_is_not_restricted() -> None:
 
 @pytest.mark.parametrize("probe", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_a_server_without_a_probe_is_found(probe: str) -> None:
-    deployment = rendered("staging", "web-ui")[0]
-    del deployment["spec"]["template"]["spec"]["containers"][0][probe]
+    (template,) = manifests.pod_templates(rendered("staging", "web-ui")[0])
+    del template["spec"]["containers"][0][probe]
     with pytest.raises(AssertionError, match=probe):
-        check_probes(deployment)
+        check_probes(template)
 
 
 @pytest.mark.parametrize("image", ["busybox", "busybox:latest", "example.org:5000/busybox"])

@@ -54,6 +54,8 @@ class Cluster(Inside):
         """Whether a registry has the image; a pod whose image it has not ends in ImagePullBackOff."""
         self.measure: Callable[[Object], Object] = lambda job: {"validation_accuracy": "0.9", "validation_loss": "0.3"}
         """What a trial of an Experiment reached, by its job that has succeeded; a test sets it."""
+        self.runtimes = {"tensorflow"}
+        """The model formats that KServe has a runtime for, where it is installed."""
         self.kinds: list[Kind] = built_in()
         self.objects: dict[str, Object] = state.of(self.api)
         self.store = Store(self.objects, state.lock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fakes.kubernetes import experiments, networks, tfjobs, workloads
+from fakes.kubernetes import experiments, inference, networks, tfjobs, workloads
 from fakes.kubernetes.store import Change
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ LIVES: dict[str, Callable[[Any, Object], Life]] = {
     "deployments.apps": workloads.deployment, "statefulsets.apps": workloads.stateful_set,
     "jobs.batch": workloads.job, "pods": workloads.bare_pod, "tfjobs.kubeflow.org": tfjobs.tfjob,
     "experiments.kubeflow.org": experiments.experiment,
+    "inferenceservices.serving.kserve.io": inference.inference_service,
+    "horizontalpodautoscalers.autoscaling": inference.autoscaler,
     "services": networks.service, "ingresses.networking.k8s.io": networks.ingress,
     "managedcertificates.networking.gke.io": networks.certificate, "persistentvolumeclaims": networks.claim,
     "customresourcedefinitions.apiextensions.k8s.io": networks.definition,

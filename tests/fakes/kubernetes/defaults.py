@@ -56,6 +56,8 @@ def pod_spec(spec: Object) -> None:
             absent(probe, PROBE)
             if "httpGet" in probe:
                 absent(probe["httpGet"], {"path": "/", "scheme": "HTTP"})
+            if "grpc" in probe:
+                absent(probe["grpc"], {"service": ""})
     for volume in spec.get("volumes", []):
         for source in ("configMap", "secret", "projected"):
             if source in volume:

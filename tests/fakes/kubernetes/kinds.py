@@ -80,10 +80,11 @@ admissionregistration.k8s.io v1     mutatingwebhookconfigurations   MutatingWebh
 networking.gke.io          v1       managedcertificates       ManagedCertificate        yes mcrt    status
 networking.gke.io          v1beta1  frontendconfigs           FrontendConfig            yes -       status
 cloud.google.com           v1       backendconfigs            BackendConfig             yes -       status
+monitoring.googleapis.com  v1       podmonitorings            PodMonitoring             yes -       status
 """
-"""Group, version, plural, kind, namespaced, short name, subresources; the last three are what GKE adds."""
+"""Group, version, plural, kind, namespaced, short name, subresources; the last four are what GKE adds."""
 
-GKE = ("networking.gke.io", "cloud.google.com")
+GKE = ("networking.gke.io", "cloud.google.com", "monitoring.googleapis.com")
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ def create(cloud: Cloud, options: Options, name: str) -> list[Json] | None:
         cluster["releaseChannel"] = {"channel": options.one("release-channel").upper()}
     if options.has("workload-pool"):
         cluster["workloadIdentityConfig"] = {"workloadPool": options.one("workload-pool")}
+    if options.has("enable-dataplane-v2"):
+        cluster["networkConfig"] = {"datapathProvider": "ADVANCED_DATAPATH"}
     return made(cloud, options, cluster)
 
 
@@ -177,7 +179,7 @@ COMMANDS = {
     "container clusters describe": (describe, "NAME", PLACE, ""),
     "container clusters list": (listed, "", PLACE, ""),
     "container clusters create": (create, "NAME", f"{PLACE} {NODES} labels release-channel workload-pool",
-                                  "enable-autoscaling spot async"),
+                                  "enable-autoscaling enable-dataplane-v2 spot async"),
     "container clusters create-auto": (create_auto, "NAME", f"{PLACE} labels release-channel service-account", "async"),
     "container clusters update": (update, "NAME", f"{PLACE} min-nodes max-nodes node-pool", "enable-autoscaling"),
     "container clusters delete": (delete, "NAME...", PLACE, "async"),
