@@ -252,14 +252,14 @@ def clean(c: Context, keep_models: bool = False, yes: bool = False, yes_i_mean: 
 @task(
     positional=["what"],
     help={
-        "what": "Which one: train.",
+        "what": "Which one: train or serve.",
         "rounds": "How often each takes its turn.",
-        "quick": "A few steps each, to see that it works; writes no page.",
-        "scaling": "How time grows with steps, batch and workers.",
+        "quick": "Moments of each, to see that it works; writes no page.",
+        "scaling": "Train only: how time grows with steps and workers.",
     },
 )
 def bench(c: Context, what: str = "", rounds: int = 3, quick: bool = False, scaling: bool = False) -> None:
-    """Measure against published recipes, for docs/benchmarks.md."""
+    """Measure against others, for docs/benchmarks.md."""
     from pipeline.bench import run
 
     run(c, what, rounds, quick, scaling)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from invoke.context import Context
 
+from pipeline.config import settings_of
 from pipeline.errors import PipelineError
 
-KNOWN = ("train",)
+KNOWN = ("train", "serve")
 
 
 def run(c: Context, what: str, rounds: int, quick: bool, scaling: bool) -> None:
@@ -16,8 +17,17 @@ def run(c: Context, what: str, rounds: int, quick: bool, scaling: bool) -> None:
         raise PipelineError(f"{said}: known are {', '.join(KNOWN)}, as in `invoke bench train`")
     if rounds < 1:
         raise PipelineError(f"--rounds={rounds}: ask for 1 or more")
-    if quick and scaling:
-        raise PipelineError("--quick and --scaling: choose one of them")
-    from pipeline.bench import training
+    if scaling and (quick or what != "train"):
+        raise PipelineError("--scaling goes with `invoke bench train`, and without --quick: leave it out")
+    settings = settings_of(c)
+    if settings.cluster.kind != "local":
+        here = "bench measures this machine: leave --env out"
+        raise PipelineError(f"environment {settings.environment} is a cluster's, and {here}")
+    if what == "train":
+        from pipeline.bench import training
 
-    training.bench(c, rounds, quick, scaling)
+        training.bench(settings, c.config.run.dry, rounds, quick, scaling)
+    else:
+        from pipeline.bench import serving
+
+        serving.bench(settings, c.config.run.dry, rounds, quick)

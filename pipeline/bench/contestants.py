@@ -17,6 +17,9 @@ from pipeline.settings import ROOT, Settings
 
 FOLDER = ROOT / "bench"
 
+CONSTRAINTS = ROOT / "constraints.txt"
+"""Peers have the versions that we have."""
+
 TAG = "100"
 """The version that a run makes, in a bucket of its own."""
 
@@ -49,6 +52,7 @@ class Contestant:
     answer: Callable[[Path, str], Answer]
     environment: str = ""
     requirements: tuple[str, ...] = ()
+    constraints: Path = CONSTRAINTS
 
 
 @dataclass(frozen=True)
@@ -76,13 +80,18 @@ def ours(settings: Settings, name: str, changes: Mapping[str, Any]) -> Contestan
     """Our trainer: the very processes that `invoke train` starts, on MNIST, with `changes` to its training settings."""
 
     def prepare(folder: Path, seed: int, python: str) -> Process:
-        training = settings.training.model_copy(update={**changes, "seed": seed})
-        storage = settings.storage.model_copy(update={"kind": "folder", "bucket": str(folder)})
-        data = settings.data.model_copy(update={"dataset": "mnist", "directory": str(folder / "data")})
-        made = settings.model_copy(update={"training": training, "storage": storage, "data": data})
-        return whole(made, folder) if training.workers else chief(made, folder)
+        made = moved(settings, folder, {**changes, "seed": seed}, "mnist")
+        return whole(made, folder) if made.training.workers else chief(made, folder)
 
     return Contestant(name, prepare, read_card)
+
+
+def moved(settings: Settings, folder: Path, changes: Mapping[str, Any], dataset: str) -> Settings:
+    """The environment's settings with a folder of one's own for a bucket, and with `changes` to the training."""
+    training = settings.training.model_copy(update=changes)
+    storage = settings.storage.model_copy(update={"kind": "folder", "bucket": str(folder)})
+    data = settings.data.model_copy(update={"dataset": dataset, "directory": str(folder / "data")})
+    return settings.model_copy(update={"training": training, "storage": storage, "data": data})
 
 
 def chief(settings: Settings, folder: Path) -> Process:

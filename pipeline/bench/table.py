@@ -82,10 +82,10 @@ def cells(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [HEAD, *((*vars(one).values(), *ratios(one, rows[0])) for one in rows)]
 
 
-def markdown(lines: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; the first line is its heading."""
+def markdown(lines: Iterable[Sequence[str]], words: int = 3) -> str:
+    """A table in Markdown; the first line is its heading, the first columns hold words, the others figures."""
     head, *rest = lines
-    rule = ["---" if number < 3 else "---:" for number in range(len(head))]
+    rule = ["---" if number < words else "---:" for number in range(len(head))]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *rest)) + "\n"
 
 

@@ -11,44 +11,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from invoke.context import Context
-
 from pipeline import listing, lock
 from pipeline.bench import page, table
 from pipeline.bench.contestants import ACCURATE, PEERS, Contestant, ours, peer
-from pipeline.bench.turns import Turns
-from pipeline.config import settings_of
-from pipeline.errors import PipelineError
+from pipeline.bench.mnist import mnist_of
+from pipeline.bench.trainings import Trainings
 from pipeline.execution import say
 from pipeline.processes import unwinding_on_sigterm
 from pipeline.settings import ROOT, Settings
 
 FOLDER = ROOT / "build" / "bench"
 
-FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
-"""MNIST's files, with or without .gz."""
-
 SMOKE = {"images": 2000, "cap": 1}
 """What --quick leaves of a peer."""
 
 
-def bench(c: Context, rounds: int, quick: bool, scaling: bool) -> None:
+def bench(settings: Settings, dry: bool, rounds: int, quick: bool, scaling: bool) -> None:
     """Measure, and write the table to the page; with `quick` a few steps and no page, with `scaling` another table."""
-    settings = settings_of(c)
-    if settings.cluster.kind != "local":
-        here = "bench measures this machine: leave --env out"
-        raise PipelineError(f"environment {settings.environment} is a cluster's, and {here}")
     mnist = mnist_of(settings)
     kind = "scaling" if scaling else "quick" if quick else "train"
     name = "train --scaling" if scaling else "train"
     if not quick:
         page.block(page.PAGE.read_text(), name)  # before half an hour has passed
     contestants = {"train": entered, "scaling": grown, "quick": hurried}[kind](settings, mnist)
-    if c.config.run.dry:
+    if dry:
         rehearse(contestants)
         return
     with unwinding_on_sigterm(), lock.hold(FOLDER, "bench train"):
-        turns = Turns(contestants, mnist, FOLDER)
+        turns = Trainings(contestants, FOLDER, mnist=mnist)
         turns.install()
         load = os.getloadavg()[0]
         for number in range(1, 2 if quick else rounds + 1):
@@ -104,17 +94,6 @@ def order(contestants: list[Contestant], kind: str) -> Iterator[Contestant]:
         yield from (first, one)
 
 
-def mnist_of(settings: Settings) -> Path:
-    """The folder with MNIST's four files: MNIST_DIR or the trainer's cache; PipelineError where there is none."""
-    named = os.environ.get("MNIST_DIR")
-    place = Path(named or settings.data_directory).absolute()
-    if all((place / name).is_file() or (place / f"{name}.gz").is_file() for name in FILES):
-        return place
-    where = f"MNIST_DIR={named}" if named else f"MNIST_DIR is not set, and the cache {place}"
-    remedy = "set MNIST_DIR to a folder with them; no other data will do"
-    raise PipelineError(f"{where} has not MNIST's four files: {remedy}")
-
-
 def rehearse(contestants: list[Contestant]) -> None:
     """Print what would run."""
     for one in contestants:
@@ -122,13 +101,13 @@ def rehearse(contestants: list[Contestant]) -> None:
     shutil.rmtree(FOLDER / "run", ignore_errors=True)  # folders that a pod would have mounted
 
 
-def show(turns: Turns) -> None:
+def show(turns: Trainings) -> None:
     """Print the table as it is now."""
     for line in listing.table(table.cells(turns.rows())):
         say(line)
 
 
-def told(turns: Turns, rounds: int, load: float) -> str:
+def told(turns: Trainings, rounds: int, load: float) -> str:
     """The page's part: when and where, the table, the versions."""
     machine = page.measured_on(rounds, turns.elsewhere(), (load, os.getloadavg()[0]))
     return "\n".join([machine, "", table.markdown(table.cells(turns.rows())), page.versions(turns.versions)])

@@ -1,56 +1,91 @@
-"""Contestants in turns: each run is a whole process in an empty folder, measured from its start to its end."""
+"""Contestants in turns: each run in an empty folder; who cannot be measured has a row that says why."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from pipeline.bench import table, venvs
-from pipeline.bench.contestants import Contestant
-from pipeline.bench.meter import measure
 from pipeline.errors import RunFailed
 from pipeline.execution import say
-from pipeline.processes import environment
 
-TEST_IMAGES = 10_000
+
+class Entrant(Protocol):
+    """Whoever takes turns; `environment` is empty for what runs in this one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
+    @property
+    def requirements(self) -> tuple[str, ...]: ...
+    @property
+    def constraints(self) -> Path: ...
+
+
+class Measured(Protocol):
+    """A run's figures; `elsewhere` is the share of the processors (0 to 1) that other programs had meanwhile."""
+
+    @property
+    def elsewhere(self) -> float: ...
+
+
+E = TypeVar("E", bound=Entrant)
+R = TypeVar("R", bound=Measured)
 
 
 @dataclass
-class Turns:
+class Turns(ABC, Generic[E, R]):
     """The contestants with their runs so far; `missing` says why one of them has none."""
 
-    contestants: Sequence[Contestant]
-    mnist: Path
+    contestants: Sequence[E]
     folder: Path
-    runs: dict[str, list[table.Run]] = field(default_factory=dict)
+    runs: dict[str, list[R]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     pythons: dict[str, str] = field(default_factory=dict)
+
+    @abstractmethod
+    def measured(self, one: E, seed: int, scratch: Path) -> R:
+        """One run in an empty folder; RunFailed says why there is none."""
 
     def install(self) -> None:
         """Make the environments that the contestants need; where one cannot be made, the row will say so."""
         for one in self.contestants:
             if one.environment:
                 with self.excused(one):
-                    python = venvs.python_of(one.environment, one.requirements, self.folder, say)
+                    python = venvs.python_of(one.environment, one.requirements, self.folder, say, one.constraints)
                     self.pythons[one.environment] = python
 
-    def take(self, one: Contestant) -> None:
+    def take(self, one: E) -> None:
         """Run a contestant once, each time with another seed; one that has failed gets no other turn."""
         if one.name in self.missing:
             return
         seed = 1 + len(self.runs.get(one.name, []))
-        with self.excused(one):
-            done = self.measured(one, seed)
+        with self.excused(one), self.scratch() as scratch:
+            done = self.measured(one, seed, scratch)
             self.runs.setdefault(one.name, []).append(done)
-            say(f"{one.name}, seed {seed}: {done}")
+            say(f"{one.name}, run {seed}: {done}")
 
     @contextmanager
-    def excused(self, one: Contestant) -> Iterator[None]:
+    def scratch(self) -> Iterator[Path]:
+        """A folder that goes away afterwards."""
+        made = self.folder / "run"
+        shutil.rmtree(made, ignore_errors=True)
+        made.mkdir(parents=True)
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+    @contextmanager
+    def excused(self, one: E) -> Iterator[None]:
         """A contestant that needs an installation may fail, and its row says how; ours may not."""
         try:
             yield
@@ -60,32 +95,13 @@ class Turns:
             self.missing[one.name] = str(error.message)
             say(f"{one.name}: {table.MISSING}{error.message}")
 
-    def measured(self, one: Contestant, seed: int) -> table.Run:
-        """One run in a folder that goes away afterwards."""
-        scratch = self.folder / "run"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            process = one.prepare(scratch, seed, self.pythons.get(one.environment, sys.executable))
-            env = environment(self.folder, {**process.env, "MNIST_DIR": str(self.mnist)})
-            done = measure(process.argv, env, scratch, Path(process.cwd))
-            said = one.answer(scratch, done.stdout)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        if said.examples != TEST_IMAGES:
-            raise RunFailed(f"it was measured on {said.examples} test images, {TEST_IMAGES:,} would be right")
-        self.versions |= said.versions
-        used = done.usage
-        wall, cpu = used.wall_s - said.off_wall_s, used.cpu_s - said.off_cpu_s
-        return table.Run(said.accuracy, said.trained, said.unit, wall, cpu, used.peak_mb, used.elsewhere)
+    def python(self, one: E) -> str:
+        """The interpreter of a contestant's environment."""
+        return self.pythons.get(one.environment, sys.executable)
 
-    def rows(self) -> list[table.Row]:
-        """The table's rows as far as it has got, in the contestants' order."""
-        return [
-            table.row(one.name, self.runs.get(one.name, []), self.missing.get(one.name, ""))
-            for one in self.contestants
-            if one.name in self.runs or one.name in self.missing
-        ]
+    def measured_or_missing(self) -> list[E]:
+        """The contestants that have a row by now, in their order."""
+        return [one for one in self.contestants if one.name in self.runs or one.name in self.missing]
 
     def elsewhere(self) -> float:
         """The largest share of the processors that other programs had during a run."""

@@ -17,8 +17,10 @@ LIMIT = 1800.0
 """Seconds that an installation may take."""
 
 
-def python_of(name: str, requirements: Sequence[str], folder: Path, show: Callable[[str], None]) -> str:
-    """The interpreter of a venv with these requirements, at the versions of constraints.txt; made where it is missing.
+def python_of(
+    name: str, requirements: Sequence[str], folder: Path, show: Callable[[str], None], constraints: Path
+) -> str:
+    """The interpreter of a venv with these requirements, all at the versions of a file; made where it is missing.
 
     Raises RunFailed with pip's own words where it cannot be made; nothing half made is left.
     """
@@ -28,7 +30,7 @@ def python_of(name: str, requirements: Sequence[str], folder: Path, show: Callab
         show(f"install {' '.join(requirements)} into {venv}, once")
         shutil.rmtree(venv, ignore_errors=True)
         try:
-            install(venv, requirements, folder)
+            install(venv, requirements, folder, constraints)
         except BaseException:
             shutil.rmtree(venv, ignore_errors=True)
             raise
@@ -36,11 +38,10 @@ def python_of(name: str, requirements: Sequence[str], folder: Path, show: Callab
     return str(venv / "bin" / "python")
 
 
-def install(venv: Path, requirements: Sequence[str], folder: Path) -> None:
-    constraints = str(ROOT / "constraints.txt")
+def install(venv: Path, requirements: Sequence[str], folder: Path, constraints: Path) -> None:
     make = (sys.executable, "-m", "venv", "--without-pip", str(venv))  # our own pip serves it too
     pip = (sys.executable, "-m", "pip", "--python", str(venv), "--disable-pip-version-check", "install", "--quiet")
-    for argv in (make, (*pip, "-c", constraints, *requirements)):
+    for argv in (make, (*pip, "-c", str(constraints), *requirements)):
         chosen = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}  # where it looks
         finished = run(argv, environment(folder, chosen), ROOT, LIMIT)
         if finished.timed_out or finished.code:

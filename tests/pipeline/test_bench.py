@@ -18,7 +18,7 @@ from conftest import ROOT, Checkout
 from pipeline import bench
 from pipeline.bench import contestants, meter, page, table, training, venvs
 from pipeline.bench.contestants import Contestant
-from pipeline.bench.turns import Turns
+from pipeline.bench.trainings import Trainings
 from pipeline.clusters.pods import Process
 from pipeline.config import load
 from pipeline.errors import PipelineError, RunFailed
@@ -170,14 +170,14 @@ def line(accuracy: str = "0.9 + seed / 100", examples: int = 10_000, off: float 
 
 
 @pytest.fixture
-def turns(tmp_path: Path) -> Callable[..., Turns]:
-    def make(*those: Contestant) -> Turns:
-        return Turns(those, tmp_path, tmp_path / "bench")
+def turns(tmp_path: Path) -> Callable[..., Trainings]:
+    def make(*those: Contestant) -> Trainings:
+        return Trainings(those, tmp_path / "bench", mnist=tmp_path)
 
     return make
 
 
-def test_ours_runs_before_each_of_the_others_and_never_with_the_same_seed(turns: Callable[..., Turns]) -> None:
+def test_ours_runs_before_each_of_the_others_and_never_with_the_same_seed(turns: Callable[..., Trainings]) -> None:
     those = [scripted(title, line()) for title in ("ours", "one", "two")]
     made = turns(*those)
     for one in training.order(those, "train"):
@@ -189,13 +189,13 @@ def test_ours_runs_before_each_of_the_others_and_never_with_the_same_seed(turns:
     assert not list(made.folder.glob("*")), "a run left something behind"
 
 
-def test_looks_that_a_recipe_does_not_take_are_taken_off(turns: Callable[..., Turns]) -> None:
+def test_looks_that_a_recipe_does_not_take_are_taken_off(turns: Callable[..., Trainings]) -> None:
     made = turns(scripted("one", f"import time; time.sleep(1); {line(off=0.9)}"))
     made.take(made.contestants[0])
     assert 0.1 <= made.runs["one"][0].wall_s < 0.9
 
 
-def test_a_peer_that_fails_has_a_row_that_says_so_and_no_second_turn(turns: Callable[..., Turns]) -> None:
+def test_a_peer_that_fails_has_a_row_that_says_so_and_no_second_turn(turns: Callable[..., Trainings]) -> None:
     made = turns(scripted("ours", line()), scripted("peer", "raise SystemExit('no luck')", environment="apart"))
     for one in made.contestants * 2:
         made.take(one)
@@ -205,7 +205,7 @@ def test_a_peer_that_fails_has_a_row_that_says_so_and_no_second_turn(turns: Call
     assert "no luck" in peer.accuracy
 
 
-def test_our_own_failure_ends_the_benchmark(turns: Callable[..., Turns]) -> None:
+def test_our_own_failure_ends_the_benchmark(turns: Callable[..., Trainings]) -> None:
     made = turns(scripted("ours", "raise SystemExit('no luck')"))
     with pytest.raises(RunFailed, match="no luck"):
         made.take(made.contestants[0])
@@ -219,7 +219,7 @@ def test_our_own_failure_ends_the_benchmark(turns: Callable[..., Turns]) -> None
     ],
 )
 def test_a_run_that_does_not_say_how_good_it_is_on_all_test_images_does_not_count(
-    turns: Callable[..., Turns], program: str, sentence: str
+    turns: Callable[..., Trainings], program: str, sentence: str
 ) -> None:
     made = turns(scripted("ours", program))
     with pytest.raises(RunFailed, match=sentence):
@@ -231,7 +231,7 @@ def test_a_peer_that_cannot_be_installed_is_told_of_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RunFailed, match="could not install no-such-thing==1: No matching distribution found"):
-        venvs.python_of("apart", ["no-such-thing==1"], tmp_path, print)
+        venvs.python_of("apart", ["no-such-thing==1"], tmp_path, print, contestants.CONSTRAINTS)
     assert not list(tmp_path.glob("*"))
 
 
@@ -239,17 +239,19 @@ def test_an_environment_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     (tmp_path / "apart").mkdir()
     (tmp_path / "apart" / "installed").write_text("a\nb==2")
     said = list[str]()
-    assert venvs.python_of("apart", ["a", "b==2"], tmp_path, said.append) == str(tmp_path / "apart" / "bin" / "python")
+    python = venvs.python_of("apart", ["a", "b==2"], tmp_path, said.append, contestants.CONSTRAINTS)
+    assert python == str(tmp_path / "apart" / "bin" / "python")
     assert not said
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (["", 3, False, False], "which benchmark?: known are train, as in `invoke bench train`"),
-        (["dance", 3, False, False], 'there is no benchmark "dance": known are train'),
+        (["", 3, False, False], "which benchmark?: known are train, serve, as in `invoke bench train`"),
+        (["dance", 3, False, False], 'there is no benchmark "dance": known are train, serve'),
         (["train", 0, False, False], "--rounds=0: ask for 1 or more"),
-        (["train", 3, True, True], "--quick and --scaling: choose one of them"),
+        (["train", 3, True, True], "--scaling goes with `invoke bench train`, and without --quick: leave it out"),
+        (["serve", 3, False, True], "--scaling goes with `invoke bench train`, and without --quick: leave it out"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(given: list[Any], sentence: str) -> None:
@@ -262,7 +264,12 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(given: list[Any], sentence
     ("words", "sentence"),
     [
         (["bench", "train"], "has not MNIST's four files: set MNIST_DIR to a folder with them; no other data will do"),
-        (["--env=staging", "bench", "train"], "environment staging is a cluster's, and bench measures this machine"),
+        (["bench", "serve"], "has not MNIST's four files: set MNIST_DIR to a folder with them; no other data will do"),
+        (
+            ["--set", "training.model=cnn", "bench", "serve", "--quick"],
+            "written for the model fast; leave that setting",
+        ),
+        (["--env=staging", "bench", "serve"], "environment staging is a cluster's, and bench measures this machine"),
     ],
 )
 def test_what_cannot_be_measured_here_is_refused_in_one_line(
