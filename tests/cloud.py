@@ -70,7 +70,9 @@ class Cloud:
 
         To a ConfigMap that changes nobody pays attention: a kubelet takes up to two minutes for that.
         """
-        if change.kind.resource == "pods" and change.found["metadata"]["name"].startswith("mnist-serving-"):
+        if change.kind.resource == "pods" and change.found["metadata"]["name"].startswith(
+            ("mnist-serving-", "mnist-predictor-")
+        ):
             self.deliver(cluster)
 
     def deliver(self, cluster: Any) -> None:

@@ -68,8 +68,9 @@ def started(settings: Settings, way: str, plain: bool = False, binary: bool = Fa
         storage = settings.storage.model_copy(update={"kind": "folder", "bucket": bucket})
         made = settings.model_copy(update={"serving": serving, "storage": storage})
         found = container(manifests.render(made, "serving", TAG), folder)
-        flags = [one for one in found.argv if one.startswith("--")]
-        program = (BINARY,) if binary else (sys.executable, "-m", EMBEDDED[BINARY])
+        embedded = EMBEDDED[BINARY]
+        flags = [one for one in found.argv if one.startswith("--") and one not in embedded]
+        program = (BINARY,) if binary else (sys.executable, "-m", *embedded)
         return Process((*program, *flags), found.env, str(ROOT), "")
 
     return prepare

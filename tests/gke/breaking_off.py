@@ -36,6 +36,8 @@ def plain(lines: Iterable[str]) -> list[str]:
 def named(request: Request) -> str:
     """A write by what it is about: two objects of a kind are made with the same line, and changed in several ways."""
     how, about = request.headers.get("content-type", ""), ""
+    if how.startswith("multipart/related"):  # an upload: its first part says what it is to be called
+        about = " ".join(re.findall('"name": *"([^"]+)"', request.body.decode(errors="replace"))[:1])
     if how == "application/json":
         body = request.json
         about = body.get("metadata", {}).get("name") or body.get("image", "")
