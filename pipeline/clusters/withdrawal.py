@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline import cloud, kserve, manifests, resources
-from pipeline.clusters import kube, kubeflow
+from pipeline.clusters import inference, kube, kubeflow
 from pipeline.clusters.teardown import OUTSIDE, Failures, proven, removal, swept
 from pipeline.commands import Asking, Note, Steps, Upload, Write
 from pipeline.errors import PipelineError
@@ -20,7 +20,7 @@ from pipeline.tools import kubectl
 INSIDE = (kserve.KIND, *OUTSIDE, "httproutes.gateway.networking.k8s.io", "grpcroutes.gateway.networking.k8s.io",
           "experiments.kubeflow.org", "tfjobs.kubeflow.org", "jobs.batch", "deployments.apps",
           "horizontalpodautoscalers.autoscaling", "poddisruptionbudgets.policy",
-          "networkpolicies.networking.k8s.io", "managedcertificates.networking.gke.io",
+          "networkpolicies.networking.k8s.io", inference.MONITORS, "managedcertificates.networking.gke.io",
           "backendconfigs.cloud.google.com", "secrets", "serviceaccounts", "configmaps")  # fmt: skip
 """The kinds that the templates make; KServe's first, for what it makes of one it would make again."""
 

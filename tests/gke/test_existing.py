@@ -155,9 +155,9 @@ def test_fault_79_cleaning_twice_is_no_change(guest: Guest) -> None:
 
 
 def test_clean_looks_into_the_cluster_too_for_its_proof(guest: Guest) -> None:
-    """Seventeen kinds of object in the namespace, and three things outside."""
+    """Eighteen kinds of object in the namespace, and three things outside."""
     last = guest["clean"].said.strip().splitlines()[-1]
-    assert re.search(r"nothing is left: looked for 20 things, found 0$", last), last
+    assert re.search(r"nothing is left: looked for 21 things, found 0$", last), last
 
 
 NEAR = {"app.kubernetes.io/managed-by": "kubeflow-mnist-pipeline", "app.kubernetes.io/part-of": "mnist-kind"}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import images, manifests
+from pipeline.clusters import withdrawal
 from pipeline.config import load
 from pipeline.errors import PipelineError
 from pipeline.program import environments
@@ -118,6 +119,14 @@ def test_every_member_of_a_training_is_the_same_but_for_its_role() -> None:
 def test_a_training_by_one_process_has_a_chief_and_nobody_else() -> None:
     (job,) = rendered("staging", "train")
     assert list(job["spec"]["tfReplicaSpecs"]) == ["Chief"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_kind_that_is_put_into_a_cluster_is_taken_out_of_one_that_stays(variant: str) -> None:
+    settings = load("staging", VARIANTS[variant]).settings
+    made = [one for name in manifests.components(settings) for one in manifests.render(settings, name, TAG)]
+    plurals = {re.sub("ys$", "ies", re.sub("sss$", "sses", one["kind"].lower() + "s")) for one in made}
+    assert plurals <= {kind.partition(".")[0] for kind in withdrawal.INSIDE}
 
 
 @pytest.mark.parametrize(("environment", "component"), EVERY)

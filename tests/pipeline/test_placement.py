@@ -14,6 +14,7 @@ TAG = "1763900000"
 SPOT = {"key": "cloud.google.com/gke-spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
 AUTOPILOT_SPOT = ("cluster.autopilot=true", "cluster.spot=true")
 EXISTING = ("cluster.kind=existing", "cluster.context=kind-mine", "identity=key-secret")
+GATEWAY = ("serving.canary.gateway=gateways/internal", "serving.address=10.1.2.3")
 IAP = ("iap.enabled=true", "iap.members=[user:ann@example.org]")
 PODS = ("preflight", "train", "serving", "web-ui", "tensorboard", "notebook")
 
@@ -139,9 +140,15 @@ def test_the_digest_of_another_image_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "missing"),
-    [((), {"iap"}), (IAP, set()), (EXISTING, {"iap"})],
+    [
+        ((), {"iap", "routes"}),
+        (IAP, {"routes"}),
+        (EXISTING, {"iap", "routes"}),
+        (GATEWAY, {"iap", "stable", "router"}),
+        (("serving.kind=kserve",), {"iap", "routes", "stable", "canary", "router"}),
+    ],
 )
-def test_an_environment_on_a_cluster_has_every_component_but_a_login_it_did_not_want(
+def test_an_environment_on_a_cluster_has_every_component_but_what_it_did_not_ask_for(
     changes: tuple[str, ...], missing: set[str]
 ) -> None:
     assert set(manifests.COMPONENTS) - set(manifests.components(load("staging", changes).settings)) == missing

@@ -29,7 +29,7 @@ def test_list_keeps_the_order_of_tasks_py_on_one_line_each(project: Path, line: 
 def test_every_task_of_this_repo_is_one_line_in_the_order_of_the_file() -> None:
     done = run(ROOT, "--list")
     listed = [line.split()[0] for line in done.stdout.splitlines()[2:-1]]
-    assert listed[:6] == ["deploy", "build", "train", "serve", "ui", "all"]
+    assert listed[:8] == ["deploy", "build", "train", "serve", "promote", "rollback", "ui", "all"]
     assert all(line.endswith(".") for line in done.stdout.splitlines()[2:-1])
     assert len(listed) == len(set(listed))
 

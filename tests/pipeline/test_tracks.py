@@ -44,8 +44,7 @@ def test_all_that_a_trial_needs_is_valid_and_restricted(way: str) -> None:
             check_schema(document)
             for template in manifests.pod_templates(document):
                 check_restricted(template)
-            if document["kind"] == "Deployment":
-                check_probes(document)
+                check_probes(template)
 
 
 def test_the_canarys_server_is_the_usual_one_under_another_name_with_its_own_version() -> None:

@@ -81,10 +81,12 @@ networking.gke.io          v1       managedcertificates       ManagedCertificate
 networking.gke.io          v1beta1  frontendconfigs           FrontendConfig            yes -       status
 cloud.google.com           v1       backendconfigs            BackendConfig             yes -       status
 monitoring.googleapis.com  v1       podmonitorings            PodMonitoring             yes -       status
+gateway.networking.k8s.io  v1       httproutes                HTTPRoute                 yes -       status
+gateway.networking.k8s.io  v1       grpcroutes                GRPCRoute                 yes -       status
 """
-"""Group, version, plural, kind, namespaced, short name, subresources; the last four are what GKE adds."""
+"""Group, version, plural, kind, namespaced, short name, subresources; the last six are what GKE adds."""
 
-GKE = ("networking.gke.io", "cloud.google.com", "monitoring.googleapis.com")
+GKE = ("networking.gke.io", "cloud.google.com", "monitoring.googleapis.com", "gateway.networking.k8s.io")
 
 
 def names(text: str) -> tuple[str, ...]:
