@@ -14,7 +14,7 @@ from typing import Any
 
 from conftest import NO_GATE, Checkout
 from fakes.world import World
-from lent import ModelServer
+from lent import NOTHING, ModelServer
 
 
 class Cloud:
@@ -27,7 +27,7 @@ class Cloud:
         self.world.state.of("hooks")["ready"] = self.prepare
         self.server = ModelServer.taken()
         self.rest = self.server.rest
-        self.served, self.delivered = set[str](), ""
+        self.served, self.delivered = set[str](), NOTHING
         self.kubelet = ThreadPoolExecutor(1)
 
     @property
@@ -68,18 +68,19 @@ class Cloud:
     def noticed(self, cluster: Any, change: Any) -> None:
         """A pod of the model server has come, or somebody wrote to it: its kubelet brings it its ConfigMap's file.
 
-        To a ConfigMap that changes nobody pays attention: a kubelet takes up to two minutes for that.
+        A pod whose ConfigMap is not there starts once it is. To one that changes nobody pays attention: a kubelet takes
+        up to two minutes for that.
         """
-        if change.kind.resource == "pods" and change.found["metadata"]["name"].startswith(
-            ("mnist-serving-", "mnist-predictor-")
-        ):
+        name, resource = change.found["metadata"]["name"], change.kind.resource
+        pod = resource == "pods" and name.startswith(("mnist-serving-", "mnist-predictor-"))
+        if pod or (resource, name, change.what) == ("configmaps", "mnist-serving", "ADDED"):
             self.deliver(cluster)
 
     def deliver(self, cluster: Any) -> None:
-        """Have the model server follow the ConfigMap as it is now, if it does not yet."""
+        """Have the model server follow the ConfigMap as it is now, if it does not yet; without one it forgets all."""
         found = cluster.store.get(cluster.kind("configmaps"), "kubeflow", "mnist-serving")
-        text = re.sub(r"gs://[^/]+/export", str(self.export), found["data"]["models.config"]) if found else ""
-        if text not in ("", self.delivered):
+        text = re.sub(r"gs://[^/]+/export", str(self.export), found["data"]["models.config"]) if found else NOTHING
+        if text != self.delivered:
             self.delivered = text
             self.kubelet.submit(self.server.follow, text)
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from conftest import ROOT, free_ports
 
+NOTHING = "model_config_list {}"
+"""What a server is told that is to serve no model."""
+
 
 class ModelServer:
     """A real server with a gRPC port and a REST port; its start is for whoever knows that it will be needed soon."""
@@ -36,7 +39,7 @@ class ModelServer:
 
     def give_back(self) -> None:
         """Unload everything; the next cloud may have it."""
-        if self.process is None or self.follow("model_config_list {}"):
+        if self.process is None or self.follow(NOTHING):
             self.idle.append(self)
         else:
             self.end()

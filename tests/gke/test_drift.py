@@ -113,6 +113,13 @@ OPERATOR = (
     rf"PATCH {DEPLOYMENTS}/training-operator",
 )  # fmt: skip
 """The second write to its Deployment notes that all of it was installed."""
+PROTECTION = (
+    f"POST {INSIDE}/apis/policy/v1/namespaces/kubeflow/poddisruptionbudgets",
+    f"POST {INSIDE}/apis/networking.k8s.io/v1/namespaces/kubeflow/networkpolicies",
+)
+ALIASES = f"POST storage/upload/storage/v1/b/{BUCKET}/o"
+TOLD = (f"PATCH {OBJECTS}/configmaps/mnist-serving", f"PATCH {OBJECTS}/pods/mnist-serving-.*")
+"""Who is stable is written down; the server is told what to serve, and its pod that it be told at once."""
 
 DRIFTS = {
     "the page's Deployment is gone": Drift(
@@ -129,7 +136,7 @@ DRIFTS = {
     "the server is open to everybody": Drift(
         kubectl("delete", "networkpolicy", "mnist-serving"), ("serve",),
         ("run +apply PodDisruptionBudget mnist-serving, NetworkPolicy mnist-serving",),
-        (f"POST {INSIDE}/apis/networking.k8s.io/v1/namespaces/kubeflow/networkpolicies",),
+        PROTECTION[1:],
     ),
     "the server's settings are edited": Drift(
         edited("configmaps", "mnist-serving", "data", "monitoring.config", "by hand"), ("serve",),
@@ -152,7 +159,7 @@ DRIFTS = {
         ("run +make namespace kubeflow", "run +install the training", "run +apply ConfigMap", "run +apply Deployment"),
         (f"POST {INSIDE}/api/v1/namespaces", f"POST {OBJECTS}/configmaps", *OPERATOR,
          *(f"POST {OBJECTS}/serviceaccounts",) * 2, f"POST {OBJECTS}/configmaps", f"POST {DEPLOYMENTS}",
-         f"POST {OBJECTS}/services", f"POST {DEPLOYMENTS}", f"POST {OBJECTS}/services"),
+         f"POST {OBJECTS}/services", *PROTECTION, f"POST {DEPLOYMENTS}", f"POST {OBJECTS}/services"),
     ),
     "the workloads lost the bucket": Drift(
         loses_members, ("deploy",), (f"run +give the workloads' access to gs://{BUCKET}",),
@@ -183,12 +190,12 @@ DRIFTS = {
         ("POST artifactregistry/fake/push",) * 2,
     ),
     "the version is damaged": Drift(
-        loses_weights, ("train", "serve"), (r"run +make version \d+: ",), NEW_VERSION,
+        loses_weights, ("train", "serve"), (r"run +make version \d+: ",), (*NEW_VERSION, ALIASES, *TOLD, *TOLD),
     ),
     "the bucket is gone": Drift(
-        loses_the_bucket, ("deploy", "train"),
+        loses_the_bucket, ("deploy", "train", "serve"),
         (f"run +create the bucket gs://{BUCKET}", "run +give the workloads' access", "run +make version <tag>"),
-        ("POST storage/storage/v1/b", f"PUT storage/storage/v1/b/{BUCKET}/iam", *NEW_VERSION),
+        ("POST storage/storage/v1/b", f"PUT storage/storage/v1/b/{BUCKET}/iam", *NEW_VERSION, ALIASES, *TOLD, *TOLD),
     ),
 }  # fmt: skip
 

@@ -136,7 +136,7 @@ def disturbed(trainer: TrainerProcess, nursery: Nursery) -> Iterator[Attempt]:
     """Kill the training in its first seconds, between two steps, while it saves and while it exports."""
     chance = random.Random(SEED)
     for aim in ["start"] * 2 + chance.choices(["train", "save"], k=12) + ["export"] * (KILLS - 14):
-        on, pause = chance.randint(50, 300), chance.uniform(0, {"start": 1, "export": 0.1}.get(aim, 0.001))
+        on, pause = chance.randint(50, 300), chance.uniform(0, {"start": 1, "export": 0.05}.get(aim, 0.001))
         yield attempt(trainer, nursery, aim, partial(kill, trainer, aim, on, pause))
 
 
