@@ -84,6 +84,12 @@ class Cloud:
             self.delivered = text
             self.kubelet.submit(self.server.follow, text)
 
+    def start_anew(self, cluster: Any) -> None:
+        """Have the model server begin again, as in a new pod: no label that it knew holds it to a version."""
+        self.kubelet.submit(self.server.follow, NOTHING)
+        self.delivered = NOTHING
+        self.deliver(cluster)
+
     def trained(self, job: dict[str, Any]) -> None:
         """A TFJob has succeeded: the version that it was to export is in its bucket, and where the server finds it."""
         (container,) = job["spec"]["tfReplicaSpecs"]["Chief"]["template"]["spec"]["containers"]

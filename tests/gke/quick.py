@@ -111,7 +111,7 @@ class Quick:
                 if f"export/{folder.name}/model_card.json" not in self.bucket:
                     shutil.rmtree(folder)
                     self.cloud.served.discard(folder.name)
-            self.cloud.deliver(self.cluster)
+            self.cloud.start_anew(self.cluster)
 
         return restore
 

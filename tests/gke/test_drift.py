@@ -244,7 +244,7 @@ def test_fault_53_a_plan_of_a_drift_exits_with_2_and_changes_nothing(play: Play,
 def test_fault_53_a_drift_is_mended_by_the_next_run_and_nothing_else_is_written(play: Play, name: str) -> None:
     mended, patterns = play(name).mended, DRIFTS[name].writes
     fits = [bool(re.fullmatch(pattern, write)) for pattern, write in zip(patterns, mended.writes, strict=False)]
-    assert (mended.code, len(mended.writes), fits) == (0, len(patterns), [True] * len(patterns)), mended
+    assert (mended.code, len(mended.writes), fits) == (0, len(patterns), [True] * len(patterns)), mended.said
 
 
 @every
