@@ -179,3 +179,10 @@ def mnist_dir() -> Path:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-expected", action="store_true", help="write the expected files anew, then compare")
     parser.addoption("--requests", type=int, default=3000, help="how many requests tests/serving/test_load.py sends")
+    parser.addoption("--every", action="store_true", help="break runs off at every write instead of at each third")
+
+
+@pytest.fixture(scope="session")
+def stride(pytestconfig: pytest.Config) -> int:
+    """How many writes further a run goes each time before it is broken off."""
+    return 1 if pytestconfig.getoption("--every") else 3

@@ -45,10 +45,13 @@ def named(request: Request) -> str:
 
 
 class Breaking:
-    """Breaks runs off at writes, each write once; `met` has those that it happened to, in their order."""
+    """Breaks runs off at writes, each write once; `met` has those that it happened to, in their order.
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud, self.met = cloud, list[str]()
+    `stride`: which of a run's new writes it is that fails or at which it dies; those before it are let through.
+    """
+
+    def __init__(self, cloud: Cloud, stride: int = 1) -> None:
+        self.cloud, self.skip, self.met = cloud, stride - 1, list[str]()
 
     def fails(self, *words: str, once: bool = False, status: int = 403, pattern: str = "") -> Run:
         """A run whose first new write fails, and all after that one too, or with `once` none of them."""
@@ -58,7 +61,7 @@ class Breaking:
             if self.met == before:
                 self.met.append(named(request))
 
-        return self.run(words, pattern=pattern, status=status, times=1 if once else FOREVER, then=note,
+        return self.run(words, pattern=pattern, status=status, times=1 if once else FOREVER, skip=self.skip, then=note,
                         where=lambda request: named(request) not in before)  # fmt: skip
 
     def loses(self, *words: str, **how: Any) -> Run:
@@ -67,7 +70,7 @@ class Breaking:
 
     def dies(self, *words: str, kill: Callable[[psutil.Process], None], pattern: str = "", delay: float = 0) -> Run:
         """A run that is killed at its first new write, which is carried out all the same, after a delay."""
-        return self.run(words, kill, pattern=pattern, delay=delay, then=self.note, where=self.new)
+        return self.run(words, kill, pattern=pattern, delay=delay, skip=self.skip, then=self.note, where=self.new)
 
     def new(self, request: Request) -> bool:
         return named(request) not in self.met
@@ -108,6 +111,11 @@ def until_done(run: Callable[..., Run], *stages: str) -> list[Run]:
         stages = stages and stages[stages.index(stage_of(runs[-1])) :]
         runs.append(run(*stages))
     return runs
+
+
+def enough(broken: int, writes: int, stride: int) -> bool:
+    """Whether so many runs were broken off as a whole run's writes ask for; with a stride some writes come again."""
+    return broken == writes if stride == 1 else writes // (stride + 1) <= broken < writes
 
 
 def stage_of(run: Run) -> str:

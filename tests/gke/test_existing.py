@@ -89,6 +89,8 @@ def visit(tmp_path: Path, version: Path) -> Iterator[Visit]:
 def guest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Guest]:
     """One environment's life, run once for all tests of it; it brings namespace and operator."""
     real = request.param == "real clients"
+    if real and not request.config.getoption("--every"):
+        pytest.skip("tests/gke/test_flow.py has the real clients already: pytest --every has them here too")
     with visiting(tmp_path_factory.mktemp("guest"), version, real=real) as guest:
         guest.run("all", "all")
         guest.run("again", "all")
