@@ -17,7 +17,7 @@ from tests.gke.quick import Quick, Told, quick
 STAGES = ("deploy", "build", "train", "serve")
 FIXED, GROWING = ("serving.replicas=2",), ("serving.replicas=2", "serving.max_replicas=5")
 KSERVE = ("serving.kind=kserve",)
-APPS = "kubernetes/mnist-staging/apis/apps/v1/namespaces/kubeflow/deployments"
+APIS, WITHIN = "kubernetes/mnist-staging/apis", "namespaces/kubeflow"
 
 
 @dataclass
@@ -145,8 +145,8 @@ def test_kserve_runs_the_server_in_the_deployments_place(life: Life) -> None:
 
 
 def test_the_old_server_goes_when_kserves_is_ready(life: Life) -> None:
-    scaler = APPS.replace("apps/v1", "autoscaling/v2").replace("deployments", "horizontalpodautoscalers")
-    writes = [f"DELETE {APPS}/mnist-serving", f"DELETE {scaler}/mnist-serving"]
+    writes = [f"DELETE {APIS}/apps/v1/{WITHIN}/deployments/mnist-serving",
+              f"DELETE {APIS}/autoscaling/v2/{WITHIN}/horizontalpodautoscalers/mnist-serving"]  # fmt: skip
     assert life["KServe"].told.writes == writes, "the Service and what protects the server fit either"
     for kind in ("Deployment", "HorizontalPodAutoscaler"):
         assert f"delete {kind} mnist-serving, which is not wanted now" in life["KServe"].told.said
