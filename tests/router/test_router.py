@@ -66,7 +66,7 @@ def test_a_call_keeps_its_headers_deadline_and_trailers(router: Router, channel:
     assert dict(call.trailing_metadata()) == {"x-trailing": track, "x-data-bin": b"\0\1"}
     seen = router.upstreams[track].seen[-1]
     assert (seen["x-mine"], seen["x-mine-bin"], seen["bytes"]) == ("1", b"\0\xff", 3_000_000)
-    assert 10 < seen["remaining"] <= 20
+    assert 10 < seen["remaining"] <= 21  # gRPC rounds a deadline up to what three digits can say
 
 
 def test_a_call_that_fails_keeps_its_status_and_its_words(router: Router, channel: grpc.Channel) -> None:
