@@ -27,7 +27,7 @@ from tests.web_ui.model_server import Behaviour, serve
 from webui import create_app
 from webui.client import Predictor
 from webui.servers import Server
-from webui.serving_api import Prediction
+from webui.serving_api import Prediction, Version
 from webui.settings import Settings
 
 WEB_UI = Path(__file__).resolve().parents[2] / "web-ui"
@@ -89,12 +89,18 @@ class Says:
 
     def __init__(self, problem: BaseException | None = None, version: int = 1763900000) -> None:
         self.problem, self.version, self.asked = problem, version, []
+        self.has: dict[str, tuple[Version, ...]] = {}
 
-    def predict(self, server: Server, model: str, image: bytes | Sequence[float]) -> Prediction:
+    def predict(
+        self, server: Server, model: str, image: bytes | Sequence[float], version: int | None = None
+    ) -> Prediction:
         self.asked.append((str(server), model, image))
         if self.problem:
             raise self.problem
-        return Prediction(7, SHARES, self.version, 3.25)
+        return Prediction(7, SHARES, version or self.version, 3.25)
+
+    def versions(self, server: Server, model: str) -> tuple[Version, ...]:
+        return self.has.get(str(server), (Version(self.version, "AVAILABLE"),))
 
 
 def client(base: Path | str, predictor: Says | None = None, **changes: object) -> FlaskClient:

@@ -23,13 +23,22 @@ class Behaviour:
     delay_s: float = 0.0
     raw: bytes | None = None
     packed: bool = False
+    versions: tuple[int, ...] = ()
     requests: list[Any] = field(default_factory=list)
 
 
-def answer(behaviour: Behaviour) -> bytes:
-    """A PredictResponse in which the digit has 0.91 and every other class 0.01."""
+def status(behaviour: Behaviour) -> bytes:
+    """A GetModelStatusResponse in which `versions`, or else the one version, are AVAILABLE."""
+    response = serving_api.StatusResponse()
+    for number in behaviour.versions or (behaviour.version,):
+        response.model_version_status.add(version=number, state=30)
+    return response.SerializeToString()
+
+
+def answer(behaviour: Behaviour, version: int = 0) -> bytes:
+    """A PredictResponse in which the digit has 0.91 and every other class 0.01, by the version or the usual one."""
     response = serving_api.PredictResponse()
-    response.model_spec.version.value = behaviour.version
+    response.model_spec.version.value = version or behaviour.version
     shares = [0.91 if digit == behaviour.digit else 0.01 for digit in range(10)]
     predictions, classes = response.outputs["predictions"], response.outputs["classes"]
     predictions.dtype, classes.dtype = serving_api.DT_FLOAT, serving_api.DT_INT64
@@ -49,16 +58,24 @@ def serve(behaviour: Behaviour, port: int = 0) -> tuple[grpc.Server, int]:
     """Start a server on a loopback port (0: any); return it and its port."""
 
     def predict(message: bytes, context: grpc.ServicerContext) -> bytes:
-        behaviour.requests.append(serving_api.PredictRequest.FromString(message))
+        request = serving_api.PredictRequest.FromString(message)
+        behaviour.requests.append(request)
         time.sleep(behaviour.delay_s)
         if behaviour.error:
             context.abort(*behaviour.error)
-        return answer(behaviour) if behaviour.raw is None else behaviour.raw
+        return answer(behaviour, request.model_spec.version.value) if behaviour.raw is None else behaviour.raw
 
-    service, method = serving_api.PREDICT.strip("/").split("/")
+    def versions(message: bytes, context: grpc.ServicerContext) -> bytes:
+        time.sleep(behaviour.delay_s)
+        if behaviour.error:
+            context.abort(*behaviour.error)
+        return status(behaviour)
+
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=80), options=[("grpc.so_reuseport", 0)])
-    handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(predict)})
-    server.add_generic_rpc_handlers((handler,))
+    for path, view in ((serving_api.PREDICT, predict), (serving_api.STATUS, versions)):
+        service, method = path.strip("/").split("/")
+        handler = {method: grpc.unary_unary_rpc_method_handler(view)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handler),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, bound

@@ -1,4 +1,4 @@
-"""Puts the web UI together: settings, storage, client, page, headers."""
+"""Puts the web UI together: settings, storage, client, page, API, headers, metrics."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import logging
 import os
 from pathlib import Path
 
-from flask import Flask, Response, render_template
+from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from webui import headers
+from webui import api, headers
 from webui.cards import Cards
 from webui.client import Predictor
-from webui.page import Predicts, page, percent
+from webui.desk import Desk, Predicts
+from webui.intake import MOST_BYTES
+from webui.measures import Measures
+from webui.origin import check_origin
+from webui.page import page, percent
 from webui.png import data_uri
 from webui.samples import Gallery
 from webui.settings import Settings
 from webui.storage import versions
+
+FORM_BYTES = 16_384
+"""What a form may take besides the picture; it is under 1 KB."""
 
 
 def build_app(predictor: Predicts | None = None, settings: Settings | None = None) -> Flask:
@@ -24,20 +31,29 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     _log_plainly()
     settings = settings or Settings.from_environ(os.environ)
     app = Flask(__name__)
-    app.config.update(MAX_CONTENT_LENGTH=16_384)  # the page takes no uploads; a form is under 1 KB
+    limit = MOST_BYTES + FORM_BYTES
+    app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_MEMORY_SIZE=FORM_BYTES, MAX_FORM_PARTS=8)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(data_uri=data_uri, percent=percent)
+    measures = Measures()
+    measures.watch(app)
+    app.before_request(check_origin)
     headers.protect(app)
-    app.register_error_handler(HTTPException, _error_page)
+    app.register_error_handler(HTTPException, _error)
     where = versions(settings.model_base_path)
     gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None)
-    app.register_blueprint(page(settings, predictor or Predictor(), gallery, Cards(where)))
+    desk = Desk(settings, predictor or Predictor(), gallery, Cards(where), measures)
+    app.register_blueprint(page(desk))
+    app.register_blueprint(api.api(desk))
     return app
 
 
-def _error_page(error: HTTPException) -> Response:
-    """A plain page for what no view answered; a crash (500) shows no more than that it happened."""
-    response = Response(render_template("error.html", error=error), error.code or 500, mimetype="text/html")
+def _error(error: HTTPException) -> Response:
+    """A plain page, or the API's problem, for what no view answered; a crash (500) shows only that it happened."""
+    if request.path.startswith(api.PREFIX):
+        response = api.problem(error)
+    else:
+        response = Response(render_template("error.html", error=error), error.code or 500, mimetype="text/html")
     response.headers.extend(header for header in error.get_headers() if header[0] == "Allow")
     return response
 

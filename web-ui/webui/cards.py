@@ -14,6 +14,19 @@ _LIMIT = 1 << 20  # bytes; a card takes about 2 KB
 _MOST_KEPT = 32
 
 
+class Card:
+    """Interim."""
+
+    def __init__(self, told):
+        self._told = told
+        data = told.get("dataset")
+        self.stand_in = isinstance(data, dict) and data.get("stand_in") is True
+        self.test_accuracy = told.get("metrics", {}).get("test_accuracy")
+
+    def as_json(self):
+        return {"tag": self._told.get("tag"), "test_accuracy": self.test_accuracy, "stand_in": self.stand_in}
+
+
 class Cards:
     """Reads `<base>/<version>/model_card.json` once per version; a published card never changes."""
 
@@ -21,7 +34,7 @@ class Cards:
         self._versions = versions
         self._kept: dict[int, dict[str, Any]] = {}
 
-    def card(self, version: int) -> dict[str, Any] | None:
+    def card(self, version: int) -> Card | None:
         """The version's card, or None when there is none; one that cannot be read is logged, not raised."""
         card = self._kept.get(version)
         if card is None and self._versions is not None:
@@ -33,12 +46,12 @@ class Cards:
                 if len(self._kept) >= _MOST_KEPT:
                     self._kept.clear()
                 self._kept[version] = card
-        return card
+        return card and Card(card)
 
     def trained_on_stand_in(self, version: int) -> bool:
         """Whether the version learned the stand-in data set; False when nothing says so."""
-        data = (self.card(version) or {}).get("dataset")
-        return isinstance(data, dict) and data.get("stand_in") is True
+        card = self.card(version)
+        return card is not None and card.stand_in
 
 
 def _read(versions: Versions, version: int) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ import grpc
 
 from webui import problems, serving_api
 from webui.servers import Server
-from webui.serving_api import Prediction
+from webui.serving_api import Prediction, Version
 
 log = logging.getLogger("webui.client")
 
@@ -38,17 +38,22 @@ class Predictor:
         self._channels: dict[Server, grpc.Channel] = {}
         self._lock = threading.Lock()
 
-    def predict(self, server: Server, model: str, image: bytes | Sequence[float]) -> Prediction:
-        """Ask `server` what digit `image` is (784 bytes 0–255, or floats 0–1); or raise a Problem."""
-        message = serving_api.request(model, image).SerializeToString()
+    def predict(
+        self, server: Server, model: str, image: bytes | Sequence[float], version: int | None = None
+    ) -> Prediction:
+        """Ask `server` what digit `image` is (784 bytes 0–255, or floats 0–1); or raise a Problem.
+
+        Without a version the server chooses: the newest that it has, or what a router in front of it draws.
+        """
+        message = serving_api.request(model, image, version).SerializeToString()
         if not self._slots.acquire(blocking=False):
             raise problems.NotReady("Too many predictions are waiting already; try again shortly.")
         try:
             started = time.perf_counter()
-            answer = self._call(server)(message, timeout=self._deadline_s)
+            answer = self._call(server, serving_api.PREDICT)(message, timeout=self._deadline_s)
             latency_ms = (time.perf_counter() - started) * 1000
         except grpc.RpcError as error:
-            raise self._problem(error, server, model) from error
+            raise self._problem(error, server, model, version) from error
         finally:
             self._slots.release()
         try:
@@ -56,20 +61,33 @@ class Predictor:
         except ValueError as error:
             raise problems.BadAnswer(f"The model at {server} answered, but {error}.") from error
 
+    def versions(self, server: Server, model: str, timeout_s: float = 1.0) -> tuple[Version, ...]:
+        """The versions that `server` has or had, the highest first; none where it does not say.
+
+        It is a help beside a prediction, so what fails here is nobody's problem: the prediction says it better.
+        """
+        message = serving_api.status_request(model).SerializeToString()
+        try:
+            return serving_api.versions(self._call(server, serving_api.STATUS)(message, timeout=timeout_s))
+        except (grpc.RpcError, problems.Problem, ValueError) as error:
+            code = error.code().name if isinstance(error, grpc.RpcError) else error
+            log.info("versions of model %r at %s: %s", model, server, code)
+            return ()
+
     def close(self) -> None:
         """Close every channel; a later call opens a new one."""
         with self._lock:
             while self._channels:
                 self._channels.popitem()[1].close()
 
-    def _call(self, server: Server) -> grpc.UnaryUnaryMultiCallable:
+    def _call(self, server: Server, method: str) -> grpc.UnaryUnaryMultiCallable:
         with self._lock:
             if server not in self._channels:
                 self._channels[server] = grpc.insecure_channel(server.target, options=_CHANNEL_OPTIONS)
             # Bytes in, bytes out: gRPC logs a traceback when a deserializer of its own fails.
-            return self._channels[server].unary_unary(serving_api.PREDICT)
+            return self._channels[server].unary_unary(method)
 
-    def _problem(self, error: grpc.RpcError, server: Server, model: str) -> problems.Problem:
+    def _problem(self, error: grpc.RpcError, server: Server, model: str, version: int | None) -> problems.Problem:
         """The sentence for a failed call; the server's own words go to the log, on one line."""
         code, details = error.code(), " ".join((error.details() or "").split())
         log.warning("predict at %s, model %r: %s: %.300s", server, model, code.name, details)
@@ -83,6 +101,8 @@ class Predictor:
                     f"The model server at {server} gave no answer within {self._deadline_s:g} seconds."
                 )
             case grpc.StatusCode.NOT_FOUND:
+                if version is not None:
+                    return problems.UnknownModel(f"The server at {server} has no version {version} of “{model}”.")
                 return problems.UnknownModel(f"The server at {server} serves no model “{model}”, or not yet.", "name")
             case grpc.StatusCode.INVALID_ARGUMENT:
                 return problems.BadAnswer(

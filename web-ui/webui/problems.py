@@ -27,6 +27,20 @@ class Refused(Problem):
     status = 403
 
 
+class TooLarge(Problem):
+    """A picture takes more bytes, or more pixels, than this page looks at."""
+
+    status = 413
+    heading = "No prediction."
+
+
+class UnsupportedPicture(Problem):
+    """What was sent is no picture of a kind that this page reads."""
+
+    status = 415
+    heading = "No prediction."
+
+
 class UnknownModel(Problem):
     """The server is there and serves no model of that name."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.png import PIXELS, SIDE
-from webui.problems import NotReady
+from webui.problems import BadValue, NotReady
 from webui.storage import StorageError, Versions
 
 log = logging.getLogger("webui.samples")
@@ -25,11 +25,11 @@ _LIMIT = 16 + _MOST_IMAGES * PIXELS  # bytes; the trainer's 500 images take 392,
 
 @dataclass(frozen=True)
 class Sample:
-    """One test image: its place in the set, 784 grey bytes, and the digit it shows."""
+    """One image: 784 grey bytes; of a test image also its place in the set, and the digit it shows."""
 
-    index: int
+    index: int | None
     pixels: bytes
-    truth: int
+    truth: int | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ class Samples:
         index = secrets.randbelow(len(self))
         if index == after and len(self) > 1:
             index = (index + 1 + secrets.randbelow(len(self) - 1)) % len(self)
+        return self.at(index)
+
+    def at(self, index: int) -> Sample:
+        """The image at a place, from 0; BadValue where there is none."""
+        if index >= len(self):
+            raise BadValue(f"There is no test image {index}; they are numbered 0 to {len(self) - 1}.")
         return Sample(index, self.images[index * PIXELS : (index + 1) * PIXELS], self.labels[index])
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's Predict messages without TensorFlow: a request for one digit and its answer."""
+"""TensorFlow Serving's messages without TensorFlow: what is one digit, and which versions are there."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
+STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
 SIGNATURE = "serving_default"
 PIXELS, CLASSES = 784, 10
 DT_FLOAT, DT_INT64 = 1, 9  # tensorflow/core/framework/types.proto
@@ -28,6 +29,8 @@ for _file in FileDescriptorSet.FromString(
 
 PredictRequest: Any = GetMessageClass(_pool.FindMessageTypeByName("tensorflow.serving.PredictRequest"))
 PredictResponse: Any = GetMessageClass(_pool.FindMessageTypeByName("tensorflow.serving.PredictResponse"))
+StatusRequest: Any = GetMessageClass(_pool.FindMessageTypeByName("tensorflow.serving.GetModelStatusRequest"))
+StatusResponse: Any = GetMessageClass(_pool.FindMessageTypeByName("tensorflow.serving.GetModelStatusResponse"))
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,20 @@ class Prediction:
     latency_ms: float
 
 
-def request(model: str, image: bytes | Sequence[float]) -> Any:
+@dataclass(frozen=True)
+class Version:
+    """A version as the server sees it: START, LOADING, AVAILABLE, UNLOADING or END, and why it failed, if it did."""
+
+    number: int
+    state: str
+    error: str = ""
+
+
+def request(model: str, image: bytes | Sequence[float], version: int | None = None) -> Any:
     """Return a PredictRequest for one image: 784 grey bytes 0 to 255, or 784 floats 0 to 1.
 
-    The same bytes as `tf.make_tensor_proto` gives for a float32 array [1, 784]. ValueError for another size.
+    The same bytes as `tf.make_tensor_proto` gives for a float32 array [1, 784]. Without a version the server
+    chooses. ValueError for another size.
     """
     if len(image) != PIXELS:
         raise ValueError(f"an image has {PIXELS} values, not {len(image)}")
@@ -53,6 +66,8 @@ def request(model: str, image: bytes | Sequence[float]) -> Any:
     message = PredictRequest()
     message.model_spec.name = model
     message.model_spec.signature_name = SIGNATURE
+    if version is not None:
+        message.model_spec.version.value = version
     tensor = message.inputs["x"]
     tensor.dtype = DT_FLOAT
     for size in (1, PIXELS):
@@ -74,6 +89,29 @@ def prediction(answer: bytes, latency_ms: float) -> Prediction:
     if not 0 <= digit < CLASSES:
         raise ValueError(f"the output 'classes' is {digit}, not a digit")
     return Prediction(digit, tuple(probabilities), response.model_spec.version.value, latency_ms)
+
+
+def status_request(model: str) -> Any:
+    """Return a GetModelStatusRequest for every version of a model."""
+    message = StatusRequest()
+    message.model_spec.name = model
+    return message
+
+
+def versions(answer: bytes) -> tuple[Version, ...]:
+    """Read a serialized GetModelStatusResponse, the highest version first; ValueError when it is none."""
+    try:
+        statuses = StatusResponse.FromString(answer).model_version_status
+    except DecodeError as error:
+        raise ValueError("the answer is no GetModelStatusResponse") from error
+    found = (Version(one.version, _state(one), one.status.error_message) for one in statuses)
+    return tuple(sorted(found, key=lambda version: version.number, reverse=True))
+
+
+def _state(status: Any) -> str:
+    """The state's name; a number that this copy of the messages does not know is UNKNOWN."""
+    named = status.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_number.get(status.state)
+    return str(named.name) if named else "UNKNOWN"
 
 
 def _values(outputs: Any, name: str, dtype: int, count: int) -> list[Any]:

@@ -25,6 +25,7 @@ class Settings:
     model_base_path: str = ""
     test_images: str = ""
     allowed: tuple[Server, ...] = (Server("mnist-service", 9000),)
+    version_servers: tuple[tuple[str, Server], ...] = ()
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:

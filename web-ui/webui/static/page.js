@@ -1,0 +1,1 @@
+// Makes the page answer without a reload; everything works without it too.
