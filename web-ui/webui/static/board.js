@@ -8,7 +8,7 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 /** Make the board work. It calls changed() for every line, cleared() when it is emptied, told(sentence) for the ear. */
 export function board({ changed, cleared, told }) {
   const [canvas, pen] = ["canvas", "pen"].map((id) => document.getElementById(id));
-  const ink = canvas.getContext("2d");
+  const ink = canvas.getContext("2d", { willReadFrequently: true }); // for each question
   const keys = new Set(); // arrows held
   let empty = true;
   let pointer = null; // the one that draws; other fingers do not
