@@ -158,11 +158,11 @@ def test_a_newer_request_ends_the_older_one(page: Page) -> None:
     page.route(re.compile("after="), lambda route: held.append(route), times=1)
     page.get_by_role("link", name="Another image").click()
     expect(page.locator("main")).to_have_attribute("aria-busy", "true")
-    page.get_by_role("button", name="Connect").click()
+    with page.expect_event("requestfailed") as ended:
+        page.get_by_role("button", name="Connect").click()
+    assert (ended.value.url, ended.value.failure) == (held[0].request.url, "net::ERR_ABORTED")
     expect(page).to_have_url(re.compile("image="))
     expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
-    assert len(held) == 1
-    assert held[0].request.failure == "net::ERR_ABORTED"
 
 
 def test_a_quiet_sign_shows_after_three_tenths_of_a_second(page: Page) -> None:
@@ -241,6 +241,30 @@ def test_a_new_version_shows_itself_and_two_versions_are_compared_on_the_image_o
     stack.server.serve(VERSION)
     expect(page.locator("#version")).to_have_text(str(VERSION), timeout=BY_ITSELF_MS)
     expect(opinions).to_have_count(0)
+
+
+def looks_within(page: Page, seconds: int) -> int:
+    """How often the page looks for versions while its clock is moved on by so many seconds."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/models" in request.url else None)
+    for _ in range(seconds):
+        page.clock.fast_forward(1000)
+        page.wait_for_timeout(15)
+    return len(asked)
+
+
+def test_the_page_looks_every_five_seconds_less_often_while_errors_last_and_not_at_all_while_hidden(
+    open_page: Callable[..., Page], stack: Stack
+) -> None:
+    page = open_page("/healthz")
+    page.clock.install()
+    page.goto(stack.url)
+    expect(page.locator("#drop")).to_be_visible()
+    assert 8 <= looks_within(page, 60) <= 13
+    page.route(re.compile("/api/models"), lambda route: route.fulfill(status=502, body="{}"))
+    assert 3 <= looks_within(page, 120) <= 8
+    page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden'})")
+    assert looks_within(page, 60) == 0
 
 
 def look_again(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html import escape
 from pathlib import Path
@@ -137,3 +138,9 @@ def test_healthz_is_well_without_a_model_server_or_images(tmp_path: Path) -> Non
 
 def test_a_page_is_not_kept_so_that_every_load_asks_again(base: Path) -> None:
     assert client(base).get("/").headers["Cache-Control"] == "no-store"
+
+
+def test_what_is_as_large_as_a_picture_may_be_reaches_the_eye_for_pictures(base: Path) -> None:
+    sent = {"file": (io.BytesIO(b"GIF89a" + bytes(1_000_000)), "one.png")}
+    response = client(base).post("/", data=sent)
+    assert response.status_code == 415  # and not 413, which a form's own limit would give

@@ -18,7 +18,10 @@ function fits(file) {
 
 async function send(file) {
   if (!file || !fits(file)) return;
-  await show(fields(), file);
+  const refuse = () => tell(problem, "Not read.", `“${file.name}” cannot be read.`); // a folder, say
+  const content = await file.arrayBuffer().catch(refuse);
+  if (!content) return;
+  await show(fields(), new File([content], file.name)); // a copy: it may be asked again when the file has changed
   document.querySelector("[aria-invalid]")?.focus();
 }
 
