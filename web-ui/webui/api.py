@@ -94,6 +94,9 @@ def _json() -> dict[str, Any]:
 
 
 def _number(value: object) -> int | None:
+    """A version in JSON, where 5.0 is a whole number too."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if value is not None and (type(value) is not int or not 0 <= value <= _MOST_VERSIONS):
         raise BadValue("“version” is a whole number.", "version")
     return value

@@ -32,7 +32,7 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     settings = settings or Settings.from_environ(os.environ)
     app = Flask(__name__)
     limit = MOST_BYTES + FORM_BYTES
-    app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_MEMORY_SIZE=FORM_BYTES, MAX_FORM_PARTS=8)
+    app.config.update(MAX_CONTENT_LENGTH=limit, MAX_FORM_PARTS=8)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(data_uri=data_uri, percent=percent)
     measures = Measures()

@@ -35,10 +35,7 @@ def page(desk: Desk) -> Blueprint:
         form = desk.form(request.form)
         try:
             asked = desk.asked(form)
-            sent = request.files.get(UPLOAD)
-            if sent is None or not sent.filename:
-                raise BadValue("Choose a picture first: a PNG or JPEG of one digit.", UPLOAD)
-            return _answer(desk, form, asked, Sample(None, intake.digit(sent.read()), None))
+            return _answer(desk, form, asked, Sample(None, intake.digit(_sent()), None))
         except Problem as problem:
             return _response(problem.status, form=form, problem=problem)
 
@@ -47,6 +44,14 @@ def page(desk: Desk) -> Blueprint:
         return Response("ok\n", mimetype="text/plain")
 
     return views
+
+
+def _sent() -> bytes:
+    """The picture that was posted."""
+    sent = request.files.get(UPLOAD)
+    if sent is None or not sent.filename:
+        raise BadValue("Choose a picture first: a PNG or JPEG of one digit.", UPLOAD)
+    return sent.read()
 
 
 def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:

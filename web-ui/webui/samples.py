@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webui.png import PIXELS, SIDE
-from webui.problems import BadValue, NotReady
+from webui.problems import NoImage, NotReady
 from webui.storage import StorageError, Versions
 
 log = logging.getLogger("webui.samples")
@@ -57,9 +57,9 @@ class Samples:
         return self.at(index)
 
     def at(self, index: int) -> Sample:
-        """The image at a place, from 0; BadValue where there is none."""
+        """The image at a place, from 0; NoImage where there is none."""
         if index >= len(self):
-            raise BadValue(f"There is no test image {index}; they are numbered 0 to {len(self) - 1}.")
+            raise NoImage(f"There is no test image {index}; they are numbered 0 to {len(self) - 1}.")
         return Sample(index, self.images[index * PIXELS : (index + 1) * PIXELS], self.labels[index])
 
 
