@@ -1,4 +1,4 @@
-"""Puts the web UI together: settings, storage, client, page, headers."""
+"""Puts the web UI together: settings, storage, client, page, probes, headers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from webui.cards import Cards
 from webui.client import Predictor
 from webui.page import Predicts, page, percent
 from webui.png import data_uri
+from webui.probes import Lifecycle, probes
 from webui.samples import Gallery
 from webui.settings import Settings
 from webui.storage import versions
@@ -31,6 +32,8 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     app.register_error_handler(HTTPException, _error_page)
     where = versions(settings.model_base_path)
     gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None)
+    app.extensions["lifecycle"] = Lifecycle()
+    app.register_blueprint(probes(app.extensions["lifecycle"]))
     app.register_blueprint(page(settings, predictor or Predictor(), gallery, Cards(where)))
     return app
 
@@ -43,9 +46,9 @@ def _error_page(error: HTTPException) -> Response:
 
 
 def _log_plainly() -> None:
-    """Our warnings as one line each on stderr; a second app in one process changes nothing."""
-    logger = logging.getLogger("webui")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
+    """Warnings, ours and the server's, as one line each on stderr; a second app in one process changes nothing."""
+    for logger in (logging.getLogger("webui"), logging.getLogger("waitress")):
+        if not logger.handlers:
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)

@@ -73,7 +73,7 @@ class Form:
 
 
 def page(settings: Settings, predictor: Predicts, gallery: Gallery, cards: Cards) -> Blueprint:
-    """The page and /healthz, with all they need passed in."""
+    """The page, with all it needs passed in."""
     views = Blueprint("page", __name__)
 
     @views.get("/")
@@ -90,10 +90,6 @@ def page(settings: Settings, predictor: Predicts, gallery: Gallery, cards: Cards
         stand_in = model == settings.model_name and cards.trained_on_stand_in(prediction.version)
         shown = {"sample": sample, "samples": samples, "prediction": prediction, "stand_in": stand_in}
         return _response(200, form=form, server=server, **shown)
-
-    @views.get("/healthz")
-    def healthz() -> Response:
-        return Response("ok\n", mimetype="text/plain")
 
     return views
 
