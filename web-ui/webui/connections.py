@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import re
 import socket
+import sys
+import termios
 import time
 
 from waitress.channel import HTTPChannel
@@ -142,8 +145,9 @@ class Connection(HTTPChannel):
             return False  # a thread has it; the application has deadlines of its own
         if self.request and not self._leaving():
             return now - self.request.began > request_s
+        spent = now - self.since
         keeps = self.used and self.resting and not self.lingering
-        return now - self.since > (idle_s if keeps else request_s)
+        return spent > (idle_s if keeps else request_s) or (spent > request_s and _unread(self.socket) > 0)
 
     def cut(self) -> None:
         """End it, with an answer where a request was begun. waitress itself waits until a full socket is read."""
@@ -167,6 +171,14 @@ class Connection(HTTPChannel):
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:  # it is gone
             self.handle_close()
+
+
+def _unread(sock: socket.socket) -> int:
+    """Bytes of our answers that the client's side has not taken yet, from the kernel's own buffer."""
+    try:
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except OSError:  # a system that does not tell
+        return 0
 
 
 def _plain(line: bytes) -> str:
