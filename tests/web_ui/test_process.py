@@ -124,6 +124,22 @@ def test_a_body_that_is_far_too_large_gets_its_answer_although_the_client_reads_
     assert raw(ui, head + bytes(size)).startswith(b"HTTP/1.1 413 Request Entity Too Large\r\n")
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"X: none", b"503 SERVICE UNAVAILABLE"),
+        (b"Content-Length: x", b"400 Bad Request"),
+        (b"Content-Length: 99999999999", b"413 Request Entity Too Large"),
+    ],
+)
+def test_who_waits_for_leave_to_send_a_body_is_answered_at_once_where_none_is_wanted(
+    tmp_path: Path, header: bytes, status: bytes
+) -> None:
+    with running_ui(tmp_path / "ui.log") as ui:
+        answer = raw(ui, START + b"Connection: close\r\nExpect: 100-continue\r\n" + header + b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 " + status)
+
+
 def test_of_requests_sent_before_the_first_answer_only_that_is_given(ui: Ui) -> None:
     answer = raw(ui, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 200)
     assert answer.count(b"HTTP/1.1 200 OK") == 1

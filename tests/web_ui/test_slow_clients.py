@@ -63,7 +63,7 @@ KINDS = {
     "300 idle": (300, b"", b"", 0),
     "1000 idle": (1000, b"", b"", 0),
     "300 that send empty lines": (300, b"", b"\r\n\r\n", 0),
-    "300 half headers": (300, HEAD, b"a", 0),
+    "600 half headers": (600, HEAD, b"a", 0),
     "300 slow bodies": (300, BODY, b"a", 0),
     "300 bodies that stop in the middle": (300, BODY.replace(b"1000", b"900000") + bytes(300_000), b"", 0),
     "300 slow readers": (300, ASK, b"", 2048),

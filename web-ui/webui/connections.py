@@ -46,8 +46,11 @@ class Request(HTTPRequestParser):
         """As waitress does; but a length of 5000 digits or the address `http://[` is a bad request, and no crash."""
         try:
             super().parse_header(header_plus)
-        except ValueError as error:
+        except (ParsingError, ValueError) as error:
+            self.expect_continue = False
             raise ParsingError(str(error)) from error
+        if self.body_rcv is None or self.content_length >= self.adj.max_request_body_size:
+            self.expect_continue = False  # else waitress says "100 Continue", and waits for what never comes
 
 
 class _Slow(Error):
