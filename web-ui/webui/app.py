@@ -1,4 +1,4 @@
-"""Puts the web UI together: settings, storage, client, page, API, headers, metrics."""
+"""Puts the web UI together: settings, storage, client, page, API, probes, headers, metrics."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from webui.measures import Measures
 from webui.origin import check_origin
 from webui.page import page, percent
 from webui.png import data_uri
+from webui.probes import Lifecycle, probes
 from webui.samples import Gallery
 from webui.settings import Settings
 from webui.storage import versions
@@ -43,6 +44,8 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     where = versions(settings.model_base_path)
     gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None)
     desk = Desk(settings, predictor or Predictor(), gallery, Cards(where), measures)
+    app.extensions["lifecycle"] = Lifecycle()
+    app.register_blueprint(probes(app.extensions["lifecycle"]))
     app.register_blueprint(page(desk))
     app.register_blueprint(api.api(desk))
     return app
@@ -59,9 +62,9 @@ def _error(error: HTTPException) -> Response:
 
 
 def _log_plainly() -> None:
-    """Our warnings as one line each on stderr; a second app in one process changes nothing."""
-    logger = logging.getLogger("webui")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
+    """Warnings, ours and the server's, as one line each on stderr; a second app in one process changes nothing."""
+    for logger in (logging.getLogger("webui"), logging.getLogger("waitress")):
+        if not logger.handlers:
+            handler = logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+            logger.addHandler(handler)

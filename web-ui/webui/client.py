@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 import grpc
 
-from webui import problems, serving_api
+from webui import limits, problems, serving_api
 from webui.servers import Server
 from webui.serving_api import Prediction, Version
 
 log = logging.getLogger("webui.client")
+
+_BURST_S = 0.2  # a call takes milliseconds: of more than may be made at once, the others' turn comes soon
 
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # a model server is a neighbour; never send it through https_proxy
@@ -28,11 +30,11 @@ _CHANNEL_OPTIONS = (
 
 
 class Predictor:
-    """Asks for predictions, from any thread. Channels open at the first call, so after gunicorn's fork."""
+    """Asks for predictions, from any thread. A channel opens at the first call to its server."""
 
-    def __init__(self, deadline_s: float = 5.0, most_at_once: int = 256) -> None:
-        """`deadline_s`: seconds for one call. `most_at_once`: calls in flight; more are refused at once, so
-        that a server that hangs cannot take every thread of this process, /healthz among them."""
+    def __init__(self, deadline_s: float = 5.0, most_at_once: int = limits.PREDICTIONS_AT_ONCE) -> None:
+        """`deadline_s`: seconds for one call. `most_at_once`: calls in flight; more are refused after a moment,
+        so that a server that hangs cannot take every thread of this process."""
         self._deadline_s = deadline_s
         self._slots = threading.BoundedSemaphore(most_at_once)
         self._channels: dict[Server, grpc.Channel] = {}
@@ -46,7 +48,7 @@ class Predictor:
         Without a version the server chooses: the newest that it has, or what a router in front of it draws.
         """
         message = serving_api.request(model, image, version).SerializeToString()
-        if not self._slots.acquire(blocking=False):
+        if not self._slots.acquire(timeout=_BURST_S):
             raise problems.NotReady("Too many predictions are waiting already; try again shortly.")
         try:
             started = time.perf_counter()

@@ -39,10 +39,6 @@ def page(desk: Desk) -> Blueprint:
         except Problem as problem:
             return _response(problem.status, form=form, problem=problem)
 
-    @views.get("/healthz")
-    def healthz() -> Response:
-        return Response("ok\n", mimetype="text/plain")
-
     return views
 
 
