@@ -10,6 +10,7 @@ from flask import Flask, Response, render_template
 from werkzeug.exceptions import HTTPException
 
 from webui import headers
+from webui.addresses import Addresses
 from webui.cards import Cards
 from webui.client import Predictor
 from webui.page import Predicts, page, percent
@@ -31,7 +32,8 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     app.register_error_handler(HTTPException, _error_page)
     where = versions(settings.model_base_path)
     gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None)
-    app.register_blueprint(page(settings, predictor or Predictor(), gallery, Cards(where)))
+    addresses = Addresses(settings.allowed, trusted=tuple(settings.version_servers.values()))
+    app.register_blueprint(page(settings, predictor or Predictor(addresses=addresses), gallery, Cards(where)))
     return app
 
 
