@@ -45,7 +45,7 @@ def answer(behaviour: Behaviour) -> bytes:
     return response.SerializeToString()
 
 
-def serve(behaviour: Behaviour, port: int = 0) -> tuple[grpc.Server, int]:
+def serve(behaviour: Behaviour, port: int = 0, host: str = "127.0.0.1") -> tuple[grpc.Server, int]:
     """Start a server on a loopback port (0: any); return it and its port."""
 
     def predict(message: bytes, context: grpc.ServicerContext) -> bytes:
@@ -59,7 +59,7 @@ def serve(behaviour: Behaviour, port: int = 0) -> tuple[grpc.Server, int]:
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=80), options=[("grpc.so_reuseport", 0)])
     handler = grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(predict)})
     server.add_generic_rpc_handlers((handler,))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    bound = server.add_insecure_port(f"{host}:{port}")
     server.start()
     return server, bound
 

@@ -104,7 +104,7 @@ def _carried(ip: IP) -> Iterator[IPv4Address]:
     bits = int(ip)
     if any(bits >> 32 == int(carrier) >> 32 for carrier in _CARRIERS) or bits >> 32 & 0xFFFF_FFFF in _ISATAP:
         yield IPv4Address(bits & 0xFFFF_FFFF)
-    if bits >> 80 == int(_CARRIERS[-1]) >> 80:  # the /48 form goes around bits 64 to 71
+    if bits >> 80 == int(_CARRIERS[-1]) >> 80 and bits >> 32 & 0xFFFF_FFFF_FFFF:  # the /48 form skips bits 64 to 71
         yield IPv4Address((bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF)
     if ip.sixtofour:
         yield ip.sixtofour
