@@ -17,6 +17,7 @@ from pipeline.versions import SHAPING
 from serving import configs
 from serving import flags as serving_flags
 from trainer.options import Options
+from webui import settings as page_settings
 
 TEXT = (ROOT / "docs" / "containers.md").read_text()
 
@@ -87,11 +88,45 @@ def test_the_notebook_reads_every_variable_of_its_manifest_that_is_the_trainers(
     assert {name for name in given if name.startswith("TF_")} <= flags_known
 
 
-def test_the_web_ui_reads_every_variable_of_its_manifest() -> None:
-    given = {variable["name"] for variable in container("web-ui")["env"]}
+PAGES = {
+    "this machine": ("local",),
+    "a cluster": ("staging",),
+    "servers named": ("staging", "web_ui.allowed_servers=['*.models:9000','[fd00::7]:9001']"),
+    "a Gateway": ("staging", "serving.canary.gateway=gateways/internal", "serving.address=serving.example.org"),
+    "KServe": ("staging", "serving.kind=kserve"),
+}
+
+
+def page_variables(environment: str, *changes: str) -> dict[str, str]:
+    (made, _) = manifests.render(load(environment, changes).settings, "web-ui", "1763900000")
+    (container,) = manifests.pod_templates(made)[0]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_web_ui_reads_every_variable_of_its_manifest(page: str) -> None:
+    given = page_variables(*PAGES[page])
     source = "".join(path.read_text() for path in (ROOT / "web-ui" / "webui").glob("*.py"))
-    assert given <= set(re.findall(r"`([A-Z_]+)`", section("web-ui")))
+    assert set(given) <= set(re.findall(r"`([A-Z_]+)`", section("web-ui")))
     assert all(f'"{name}"' in source for name in given)
+    page_settings.Settings.from_environ(given)
+
+
+def test_the_web_ui_may_ask_the_servers_that_its_manifest_names() -> None:
+    machine, cluster, named = (
+        page_settings.Settings.from_environ(page_variables(*PAGES[page]))
+        for page in ("this machine", "a cluster", "servers named")
+    )
+    assert {name: str(one) for name, one in machine.version_servers.items()} == {
+        "stable": "127.0.0.1:9010", "canary": "127.0.0.1:9012",
+    }  # fmt: skip
+    assert {name: str(one) for name, one in cluster.version_servers.items()} == {
+        "stable": "mnist-stable:9000", "canary": "mnist-canary:9000",
+    }  # fmt: skip
+    assert str(machine.allowed) == "127.0.0.1:9000"
+    assert str(cluster.allowed) == "mnist-service:9000 or any Service of kubeflow at port 9000"
+    assert str(named.allowed) == "mnist-service:9000, any Service of models at port 9000 or [fd00::7]:9001"
+    assert named.allowed.lookup("mnist-service") == "mnist-service.kubeflow.svc.cluster.local."
 
 
 def test_the_service_leads_to_the_ports_that_the_server_listens_on() -> None:

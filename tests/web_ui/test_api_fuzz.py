@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import strategies as st
 from PIL import Image
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from tests.web_ui.conftest import Ui, publish, running_ui
 from tests.web_ui.model_server import Behaviour, serve
@@ -30,7 +31,7 @@ for kind in ("png", "jpeg"):
     pictures = st.builds(picture, st.just(kind), st.tuples(SIDES, SIDES), st.integers(4, 10))
     schemathesis.openapi.media_type(f"image/{kind}", pictures)
 
-EXAMPLES = 400
+EXAMPLES = 350
 """Of each kind for each operation; the whole comes to more than 2,000 requests."""
 
 
@@ -67,6 +68,8 @@ def ask(operation: schemathesis.schemas.APIOperation, seen: Counter[int]) -> Non
             response = case.call()
             seen[response.status_code] += 1
             assert "Traceback" not in response.text
-            case.validate_response(response)
+            # An empty object as a parameter's wrong value is not there at all once it stands in an address.
+            untold = [negative_data_rejection] if {} in (case.query or {}).values() else []
+            case.validate_response(response, excluded_checks=untold)
 
         send()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.web_ui.conftest import SHARES, Says, client, publish
 from webui import problems
+from webui.allowed import Allowed
 from webui.page import percent
 from webui.servers import Server
 from webui.serving_api import Version
@@ -63,7 +64,7 @@ def test_the_verdict_says_in_words_whether_the_model_was_right(base: Path) -> No
 
 def test_another_image_is_a_plain_link_that_keeps_the_form_and_changes_the_image(base: Path) -> None:
     says = Says()
-    app = client(base, says, allowed=(Server("h", 80),))
+    app = client(base, says, allowed=Allowed((Server("h", 80),)))
     page = app.get("/?name=m&addr=h&port=80").text
     for _ in range(30):
         link = re.search(r'href="([^"]+)">Another image<', page)[1].replace("&amp;", "&")

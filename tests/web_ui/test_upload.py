@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse, encode_multipart
 
 from tests.web_ui.conftest import Says, client
 from tests.web_ui.test_api import picture
+from webui.allowed import Allowed
 from webui.servers import Server
 
 
@@ -34,7 +35,7 @@ def test_a_picture_gets_a_page_with_its_prediction_and_no_truth(base: Path) -> N
 
 def test_a_picture_goes_to_the_server_that_the_form_names(base: Path) -> None:
     says = Says()
-    app = client(base, says, allowed=(Server("h", 80),))
+    app = client(base, says, allowed=Allowed((Server("h", 80),)))
     page = send(app, picture(), name="m", addr="h", port="80").text
     assert says.asked[0][:2] == ("h:80", "m")
     assert '<input type="hidden" name="addr" value="h">' in page

@@ -19,6 +19,13 @@ from webui.served import Served
 from webui.serving_api import Prediction
 
 PREFIX = "/api/"
+TAKES = {
+    "predict": ("name", "addr", "port", "version"),
+    "models": ("name", "addr", "port"),
+    "sample": ("index", "after"),
+}
+"""What a route's address may hold behind the question mark."""
+
 _PICTURES = ("image/png", "image/jpeg")
 _MOST_VERSIONS = (1 << 63) - 1  # TensorFlow Serving's own: an int64
 
@@ -52,6 +59,16 @@ def api(desk: Desk) -> Blueprint:
     @views.get("/openapi.json")
     def description() -> Response:
         return current_app.send_static_file("openapi.json")
+
+    @views.before_request
+    def known() -> None:
+        """Refuse what no route takes: a mistyped `indx=3` would else be answered as if nothing had been asked."""
+        takes = TAKES.get(request.path.removeprefix(PREFIX), ())
+        for name, values in request.args.lists():
+            if name not in takes:
+                raise BadValue(f"“{name[:40]}” means nothing here; there are: {', '.join(takes) or 'none'}.", name[:40])
+            if len(values) > 1:
+                raise BadValue(f"“{name}” is given {len(values)} times.", name)
 
     @views.after_request
     def fresh(response: Response) -> Response:

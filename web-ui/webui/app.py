@@ -10,6 +10,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from webui import api, headers
+from webui.addresses import Addresses
 from webui.cards import Cards
 from webui.client import Predictor
 from webui.desk import Desk, Predicts
@@ -43,7 +44,8 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     app.register_error_handler(HTTPException, _error)
     where = versions(settings.model_base_path)
     gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None)
-    desk = Desk(settings, predictor or Predictor(), gallery, Cards(where), measures)
+    addresses = Addresses(settings.allowed, trusted=tuple(settings.version_servers.values()))
+    desk = Desk(settings, predictor or Predictor(addresses=addresses), gallery, Cards(where), measures)
     app.extensions["lifecycle"] = Lifecycle()
     app.register_blueprint(probes(app.extensions["lifecycle"]))
     app.register_blueprint(page(desk))

@@ -63,7 +63,7 @@ class Desk:
         self._predictor = predictor
         self._measures = measures
         usual = (settings.model_name, Server(settings.address, settings.port))
-        self._roster = Roster(predictor, usual, settings.version_servers)
+        self._roster = Roster(predictor, usual, tuple(settings.version_servers.items()))
 
     def form(self, values: MultiDict[str, str]) -> Form:
         """The form's fields; what is not given is pre-filled."""
@@ -106,7 +106,7 @@ class Desk:
 def whole(values: MultiDict[str, str], name: str) -> int | None:
     """A whole number from the query, or None where it is not given; BadValue for anything else."""
     text = values.get(name)
-    if not text:
+    if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise BadValue(f"“{name}” is a whole number.")
