@@ -30,8 +30,9 @@ def build_app(predictor: Predicts | None = None, settings: Settings | None = Non
     headers.protect(app)
     app.register_error_handler(HTTPException, _error_page)
     where = versions(settings.model_base_path)
-    gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None)
-    app.register_blueprint(page(settings, predictor or Predictor(), gallery, Cards(where)))
+    cards = Cards(where)
+    gallery = Gallery(where, Path(settings.test_images) if settings.test_images else None, cards)
+    app.register_blueprint(page(settings, predictor or Predictor(), gallery, cards))
     return app
 
 

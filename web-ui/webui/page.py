@@ -87,7 +87,10 @@ def page(settings: Settings, predictor: Predicts, gallery: Gallery, cards: Cards
         except Problem as problem:
             return _response(problem.status, form=form, problem=problem)
         # Another model's versions are another folder's: their cards are not ours to read.
-        stand_in = model == settings.model_name and cards.trained_on_stand_in(prediction.version)
+        ours = model == settings.model_name
+        if ours:
+            gallery.answered(prediction.version)
+        stand_in = ours and cards.trained_on_stand_in(prediction.version)
         shown = {"sample": sample, "samples": samples, "prediction": prediction, "stand_in": stand_in}
         return _response(200, form=form, server=server, **shown)
 
