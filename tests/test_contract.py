@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import make_test_images
 from pipeline import manifests, served
 from pipeline.config import load
 from pipeline.settings import ROOT
 from pipeline.versions import SHAPING
 from serving import configs
 from serving import flags as serving_flags
-from trainer.options import Options
+from trainer import download, idx
+from trainer.options import MIRRORS, Options
 from webui import settings as page_settings
 
 TEXT = (ROOT / "docs" / "containers.md").read_text()
@@ -127,6 +131,24 @@ def test_the_web_ui_may_ask_the_servers_that_its_manifest_names() -> None:
     assert str(cluster.allowed) == "mnist-service:9000 or any Service of kubeflow at port 9000"
     assert str(named.allowed) == "mnist-service:9000, any Service of models at port 9000 or [fd00::7]:9001"
     assert named.allowed.lookup("mnist-service") == "mnist-service.kubeflow.svc.cluster.local."
+
+
+def test_the_page_image_gets_its_test_images_from_where_the_trainer_does_and_checks_them_by_the_same_sums() -> None:
+    assert make_test_images.MIRRORS == tuple(MIRRORS.split(",")) == load("staging").settings.data.mirrors
+    theirs = {one.name: one for one in download.MNIST}
+    for ours, magic in ((make_test_images.IMAGES, idx.IMAGES), (make_test_images.LABELS, idx.LABELS)):
+        same = theirs[ours.name]
+        assert (ours.size, ours.md5, ours.sha256) == (same.size, same.md5, same.sha256)
+        assert ours.header == struct.pack(f">{1 + len(same.shape)}I", magic, *same.shape)
+        assert ours.values == math.prod(same.shape)
+
+
+def test_the_page_image_names_its_own_test_images_by_the_documents_variable() -> None:
+    lines = (ROOT / "web-ui" / "Dockerfile").read_text().splitlines()
+    (setting,) = [word for line in lines if line.startswith("ENV ") for word in line.split() if "TEST_IMAGES" in word]
+    assert setting == "TEST_IMAGES=/app/test_images.zip"
+    assert "COPY --from=test-images /test_images.zip ." in lines[lines.index("WORKDIR /app") :]
+    assert "| `TEST_IMAGES` |" in section("web-ui")
 
 
 def test_the_service_leads_to_the_ports_that_the_server_listens_on() -> None:

@@ -81,6 +81,8 @@ class Desk:
         with self._measures.prediction() as measured:
             prediction = self._predictor.predict(server, asked.model, image, version)
             measured.took(prediction.latency_ms)
+        if version is None and asked.model == self.settings.model_name:
+            self.gallery.answered(prediction.version)
         return prediction
 
     def versions(self, asked: Asked) -> tuple[Served, ...]:

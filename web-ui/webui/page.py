@@ -8,7 +8,7 @@ from webui import intake
 from webui.desk import Asked, Desk, whole
 from webui.form import Form
 from webui.problems import BadValue, Problem
-from webui.samples import Sample
+from webui.samples import Sample, Samples
 
 UPLOAD = "file"
 """The name of the field that holds a picture."""
@@ -26,7 +26,7 @@ def page(desk: Desk) -> Blueprint:
             samples = desk.gallery.samples()
             at, after = whole(request.args, "image"), whole(request.args, "after")
             sample = samples.pick(after) if at is None else samples.at(at)
-            return _answer(desk, form, asked, sample)
+            return _answer(desk, form, asked, sample, samples)
         except Problem as problem:
             return _response(problem.status, form=form, problem=problem)
 
@@ -50,7 +50,7 @@ def _sent() -> bytes:
     return sent.read()
 
 
-def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:
+def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample, samples: Samples | None = None) -> Response:
     prediction = desk.predict(asked, sample.pixels)
     chosen = whole(request.args, "card") or prediction.version
     return _response(
@@ -58,7 +58,7 @@ def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:
         form=form,
         server=asked.server,
         sample=sample,
-        samples=desk.gallery.samples() if sample.index is not None else None,
+        samples=samples,
         prediction=prediction,
         opinions=desk.compare(asked, sample.pixels),
         versions=[(one, desk.card(asked, one.number)) for one in desk.versions(asked)],
@@ -70,7 +70,7 @@ def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:
 
 def _stand_in(desk: Desk, asked: Asked, version: int) -> bool:
     card = desk.card(asked, version)
-    return card is not None and card.stand_in
+    return card is not None and card.stand_in is True
 
 
 def _response(status: int, **values: object) -> Response:
