@@ -33,6 +33,20 @@ class UnknownModel(Problem):
     status = 404
 
 
+class TooLarge(Problem):
+    """The picture has more bytes or pixels than this page takes."""
+
+    status = 413
+    heading = "No picture."
+
+
+class UnsupportedPicture(Problem):
+    """What was sent is no picture of a format that this page reads."""
+
+    status = 415
+    heading = "No picture."
+
+
 class ServerDown(Problem):
     """Nothing that speaks gRPC answers at the address."""
 
