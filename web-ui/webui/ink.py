@@ -11,20 +11,24 @@ _NOISE = 3  # times the median distance from the paper's level: two standard dev
 _UNEVEN = 24  # grey levels of noise from which light falls unevenly on the paper
 _THUMBNAIL = 32  # pixels: what light does to paper is seen in that few
 _MAP = 96  # pixels, to look for connected parts in
+_CLEAR = 96  # of 255: what is fainter belongs to the digit only where it is beside something clear
 _SPECK = 0.05  # of the largest part's ink: what is less is dust, no part of a digit
 
 
 def ink(grey: Image.Image) -> Image.Image:
     """The same picture in mode L with paper 0 and ink 255, edges between; BadValue when nothing is drawn."""
     level, noise = _paper(grey)
-    dark_on_light = _is_dark_on_light(grey, level)
-    upon = grey if dark_on_light else ImageChops.invert(grey)
-    paper = Image.new("L", grey.size, level if dark_on_light else 255 - level)
+    paper = Image.new("L", grey.size, level)
     if noise > _UNEVEN:
-        paper = _lit_paper(upon)
-        noise = _median(_border(ImageChops.difference(paper, upon))) * _NOISE
-    drawn = _stretched(ImageChops.subtract(paper, upon), noise)
-    return _without_specks(drawn)
+        paper = _lit_paper(grey)
+        noise = _NOISE * _median(_border(ImageChops.difference(paper, grey)))
+    darker, lighter = ImageChops.subtract(paper, grey), ImageChops.subtract(grey, paper)
+    return _without_specks(_stretched(max(darker, lighter, key=_weight), noise))
+
+
+def _weight(differing: Image.Image) -> int:
+    """How much a picture differs from black; by squares, so that noise counts little."""
+    return sum(count * value**2 for value, count in enumerate(differing.histogram()))
 
 
 def _paper(grey: Image.Image) -> tuple[int, int]:
@@ -60,19 +64,11 @@ def _median(histogram: list[int], share: float = 0.5) -> int:
     return len(histogram) - 1
 
 
-def _is_dark_on_light(grey: Image.Image, level: int) -> bool:
-    """Whether what differs from the paper is darker rather than lighter; squares, so that noise counts little."""
-    histogram = grey.histogram()
-    weights = [count * (value - level) ** 2 for value, count in enumerate(histogram)]
-    return sum(weights[:level]) >= sum(weights[level:])
-
-
-def _lit_paper(upon: Image.Image) -> Image.Image:
-    """What the paper alone would look like: the brightest around each place, in a thumbnail, so strokes vanish."""
-    small = upon.copy()
+def _lit_paper(grey: Image.Image) -> Image.Image:
+    """What the paper alone looks like: the median around each place, more than a stroke wide, in a thumbnail."""
+    small = grey.copy()
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
-    closed = small.filter(ImageFilter.MaxFilter(9)).filter(ImageFilter.MinFilter(9))
-    return closed.filter(ImageFilter.GaussianBlur(1)).resize(upon.size, Image.Resampling.BICUBIC)
+    return small.filter(ImageFilter.MedianFilter(9)).resize(grey.size, Image.Resampling.BICUBIC)
 
 
 def _stretched(differing: Image.Image, noise: int) -> Image.Image:
@@ -81,7 +77,7 @@ def _stretched(differing: Image.Image, noise: int) -> Image.Image:
     threshold = _otsu(histogram)
     inked = [count if value > threshold else 0 for value, count in enumerate(histogram)]
     full = _median(inked, 0.9) if any(inked) else 0
-    if full < max(_FAINTEST, 2 * noise):
+    if full < max(_FAINTEST, 1.5 * noise):  # of noise alone it is about 1
         raise BadValue("The picture is empty: draw one digit, dark on light or light on dark.", "file")
     low = min(noise, threshold)
     return differing.point([max(0, min(255, round((value - low) * 255 / (full - low)))) for value in range(256)])
@@ -102,28 +98,40 @@ def _otsu(histogram: list[int]) -> int:
 
 
 def _without_specks(drawn: Image.Image) -> Image.Image:
-    """The same without what is not connected to anything of weight."""
-    factor = max(1, -(-max(drawn.size) // _MAP))
-    small = drawn.reduce(factor)
-    width, height = small.size
-    weights = small.tobytes()
-    parts = _parts([weight > 16 for weight in weights], width)
-    heavy = [sum(weights[place] for place in part) for part in parts]
-    kept = bytearray(width * height)
-    for part, weight in zip(parts, heavy, strict=True):
-        if weight >= _SPECK * max(heavy):
-            for place in part:
-                kept[place] = 255
-    if len(parts) < 2:
-        return drawn
-    mask = Image.frombytes("L", small.size, bytes(kept)).filter(ImageFilter.MaxFilter(3))
-    mask = mask.resize((width * factor, height * factor), Image.Resampling.NEAREST).crop((0, 0, *drawn.size))
-    return ImageChops.darker(drawn, mask)
+    """The same without what is faint and apart, and without what is no digit's."""
+    factor = -(-max(drawn.size) // _MAP)
+    weights = drawn.point([255 * (level > _CLEAR) for level in range(256)]).reduce(factor)
+    parts = _parts(weights)
+    kept = Image.new("L", weights.size)
+    for place in (place for part in _digits(parts, weights) for place in part):
+        kept.putpixel((place % weights.width, place // weights.width), 255)
+    mask = kept.filter(ImageFilter.MaxFilter(5))  # the soft edge of what is kept, two places wide, stays as well
+    mask = mask.resize((mask.width * factor, mask.height * factor), Image.Resampling.NEAREST)
+    return ImageChops.darker(drawn, mask.crop((0, 0, *drawn.size)))
 
 
-def _parts(inked: list[bool], width: int) -> list[list[int]]:
-    """The connected parts of a map of rows of `width`, each the places it covers; corners connect."""
-    left = {place for place, is_ink in enumerate(inked) if is_ink}
+def _digits(parts: list[list[int]], weights: Image.Image) -> list[list[int]]:
+    """The parts that belong to a digit: no dust; no frame, ruled line or shadow, where there is anything else."""
+    within = [part for part in parts if not _runs_across(part, weights.size)]
+    mass = weights.tobytes()
+    heavy = [sum(mass[place] for place in part) for part in parts]
+    inner = [weight for part, weight in zip(parts, heavy, strict=True) if part in within]
+    if not inner or max(inner) < _SPECK * max(heavy):
+        within, inner = parts, heavy
+    return [part for part, weight in zip(within, inner, strict=True) if weight >= _SPECK * max(inner)]
+
+
+def _runs_across(part: list[int], size: tuple[int, int]) -> bool:
+    """Whether a part reaches from one edge of the map to the opposite one."""
+    width, height = size
+    columns, rows = {place % width for place in part}, {place // width for place in part}
+    return {0, width - 1} <= columns or {0, height - 1} <= rows
+
+
+def _parts(weights: Image.Image) -> list[list[int]]:
+    """The connected parts of a map, each the places it covers, row by row from 0; corners connect."""
+    width = weights.width
+    left = {place for place, weight in enumerate(weights.tobytes()) if weight}
     parts = []
     while left:
         part, todo = [], [left.pop()]

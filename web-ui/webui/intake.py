@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 from PIL import Image, ImageChops, ImageFilter
 
 from webui.ink import ink
 from webui.png import SIDE
+from webui.problems import NotReady
 from webui.uploads import grey
 
 BOX = 20
@@ -20,18 +23,30 @@ thinner) to 3.9 (5 % are fatter)."""
 
 _FINE = 8  # times the box: the scale at which strokes are made fatter or thinner
 _SHOWN = 24  # of 255: what is fainter is no edge of the digit
+_WAIT = 5.0  # seconds for one's turn
+_one_at_a_time = threading.Lock()  # a picture of 16 megapixels takes 84 MB for a moment, and this process is small
 
 
 def digit(content: bytes) -> bytes:
-    """784 grey bytes, row by row, 0 paper and 255 ink, of a PNG or JPEG of at most 1 MiB.
+    """784 grey bytes, row by row, 0 paper and 255 ink, of a PNG or JPEG of at most 1 MiB; one picture at a time.
 
-    Raises a Problem: TooLarge, UnsupportedPicture, or BadValue for one that is damaged, too narrow or empty.
+    Raises a Problem: TooLarge, UnsupportedPicture, BadValue for one that is damaged, too narrow or empty, or
+    NotReady when others keep it waiting.
     """
-    drawn = _cropped(ink(grey(content)))
+    if not _one_at_a_time.acquire(timeout=_WAIT):
+        raise NotReady("Too many pictures are waiting already; try again shortly.", "file")
+    try:
+        return _normalised(ink(grey(content)))
+    finally:
+        _one_at_a_time.release()
+
+
+def _normalised(drawn: Image.Image) -> bytes:
+    drawn = _cropped(drawn)
     width = _share(drawn)
     if not THINNEST <= width <= FATTEST:
         drawn = _weighted(drawn, min(max(width, THINNEST), FATTEST))
-    return _centred(_sized(drawn, BOX)).tobytes()
+    return _centred(_bright(_sized(drawn, BOX))).tobytes()
 
 
 def _cropped(drawn: Image.Image) -> Image.Image:
@@ -54,6 +69,12 @@ def _sized(drawn: Image.Image, longer: int) -> Image.Image:
     scale = longer / max(drawn.size)
     size = tuple(max(1, round(side * scale)) for side in drawn.size)
     return drawn.resize(size, Image.Resampling.BOX if scale <= 1 else Image.Resampling.BICUBIC)
+
+
+def _bright(small: Image.Image) -> Image.Image:
+    """The same with 255 as its brightest, as in all of MNIST: a photograph's ink, or a thin stroke's, may be duller."""
+    brightest = small.getextrema()[1]
+    return small.point([min(255, round(level * 255 / brightest)) for level in range(256)])
 
 
 def _stroke(drawn: Image.Image) -> float:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-import threading
 import warnings
-import zlib
 
 from PIL import Image, ImageFile, PngImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
@@ -23,11 +21,11 @@ WORKING_SIDE = 1024
 
 _BAND = 64  # rows converted at a time, so that no second copy of 16 megapixels in colour is made
 _MOST_SCANS = 64  # of a JPEG; a progressive one has about ten, and each costs a pass over all its pixels
-_MOST_COEFFICIENTS = 32_000_000  # two bytes each, which a progressive JPEG keeps until its last scan
+_MOST_COEFFICIENTS = 40_000_000  # of a JPEG; two bytes each are kept to the end, where colours come one after another
 
-# What Pillow raises on a file that is not whole, here and there; its own list is in ImageFile.ImageFile.__init__.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, RuntimeError,
-            OverflowError, ZeroDivisionError, struct.error, zlib.error)  # fmt: skip
+# What Pillow raises on a file that is not whole: when it opens one (its list in ImageFile.ImageFile.__init__ beside
+# OSError, SyntaxError and ValueError) or unpacks it.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error)
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,8 +38,6 @@ _TURNS = {
 }
 """What undoes an orientation (Exif 2.32, tag 0x0112)."""
 
-_one_at_a_time = threading.Lock()  # a decoded picture may take 64 MB, and this process is to stay small
-
 
 def grey(content: bytes) -> Image.Image:
     """The picture on white paper, upright, in mode L, its longer side below 2 x WORKING_SIDE.
@@ -51,8 +47,7 @@ def grey(content: bytes) -> Image.Image:
     """
     if len(content) > MOST_BYTES:
         raise TooLarge("The picture has more than 1 MiB (1,048,576 bytes); a smaller or a JPEG one will do.", "file")
-    # Warnings are Pillow's word on odd files. The filters are the whole process's, hence changed under the lock.
-    with _one_at_a_time, warnings.catch_warnings():
+    with warnings.catch_warnings():  # Pillow's word on odd files is nothing for the log
         warnings.simplefilter("ignore")
         try:
             image = _opened(content)
@@ -80,20 +75,28 @@ def _refuse_unfit(image: ImageFile.ImageFile, content: bytes) -> None:
     if max(width, height) > LONGEST * min(width, height):
         raise BadValue(f"The picture has {width} x {height} pixels: too narrow to show a digit.", "file")
     if isinstance(image, JpegImageFile):
-        coefficients = width * height * image.layers if image.info.get("progressive") else 0
-        if content.count(b"\xff\xda") > _MOST_SCANS or coefficients > _MOST_COEFFICIENTS:
-            raise TooLarge("The JPEG is too elaborate; save it as an ordinary one, not progressive.", "file")
+        samples = [max(1, across * down) for _, across, down, _ in image.layer] or [1]
+        coefficients = width * height * sum(samples) / max(samples)
+        if coefficients > _MOST_COEFFICIENTS or content.count(b"\xff\xda") > _MOST_SCANS:
+            raise TooLarge("The JPEG has too many scans or pixels of full colour; make it smaller.", "file")
 
 
 def _upright(image: ImageFile.ImageFile) -> Image.Image:
-    longer = max(image.size)
+    """The picture's pixels, unpacked at once at half, a quarter or an eighth of the size where it is a large JPEG."""
+    scale = max(1, max(image.size) // WORKING_SIDE)
     if isinstance(image, JpegImageFile):
-        scale = max(1, longer // WORKING_SIDE)
         image.draft("L", (max(1, image.width // scale), max(1, image.height // scale)))
     image.load()
-    turn = _TURNS.get(image.getexif().get(0x0112))
+    turn = _TURNS.get(_orientation(image))
     small = _on_white(image)
     return small if turn is None else small.transpose(turn)
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except _DAMAGED:  # Exif that cannot be read takes nothing from the picture
+        return 1
 
 
 def _on_white(image: Image.Image) -> Image.Image:
