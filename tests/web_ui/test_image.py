@@ -23,7 +23,7 @@ def test_every_version_is_the_repositorys() -> None:
 
 
 def test_every_package_that_is_needed_is_named_and_no_other() -> None:
-    needed, todo = set(), ["flask", "gunicorn", "grpcio", "protobuf", "google-cloud-storage"]
+    needed, todo = set(), ["flask", "gunicorn", "grpcio", "protobuf", "google-cloud-storage", "pillow"]
     while todo:
         name = canonicalize_name(todo.pop())
         if name not in needed:

@@ -104,7 +104,7 @@ def test_where_on_the_paper_it_stands_changes_nothing(number: int, moved: tuple[
 @limits(max_examples=60)
 @given(st.sampled_from(EVERY), st.floats(0.2, 6))
 def test_its_size_changes_little(number: int, scale: float) -> None:
-    assert apart(digit(encoded(drawing(number, 20, scale))), digit(encoded(drawing(number)))) < 9
+    assert apart(digit(encoded(drawing(number, 20, scale))), digit(encoded(drawing(number)))) < 12
 
 
 @pytest.mark.parametrize("number", EVERY)
@@ -128,10 +128,10 @@ def test_faint_ink_on_grey_paper_comes_out_as_black_on_white(number: int) -> Non
     assert apart(digit(encoded(faint)), digit(encoded(drawing(number)))) < 4
 
 
-@pytest.mark.parametrize("quality", [90, 60, 30])
+@pytest.mark.parametrize(("quality", "most"), [(90, 1), (60, 5), (30, 12)])
 @pytest.mark.parametrize("number", EVERY)
-def test_a_jpegs_blocks_change_little(number: int, quality: int) -> None:
-    assert apart(digit(encoded(drawing(number), "JPEG", quality=quality)), digit(encoded(drawing(number)))) < 5
+def test_a_jpegs_blocks_change_little(number: int, quality: int, most: int) -> None:
+    assert apart(digit(encoded(drawing(number), "JPEG", quality=quality)), digit(encoded(drawing(number)))) < most
 
 
 EMPTY = {
@@ -215,7 +215,7 @@ def test_mnists_own_images_have_the_box_the_centre_and_the_strokes_that_we_make(
     sample = [one.tobytes() for one in originals[0][:2000]]
     assert np.mean([max(box(one)) == 20 for one in sample]) > 0.995
     assert all(13.5 <= place <= 14.51 for one in sample for place in centre(one))
-    assert np.percentile([stroke(one) for one in sample], [3, 96]) == pytest.approx([1.65, 4.1], abs=0.2)
+    assert np.mean([THINNEST <= stroke(one) <= FATTEST for one in sample]) > 0.92
 
 
 @pytest.mark.mnist

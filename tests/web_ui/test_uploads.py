@@ -220,7 +220,7 @@ ANYTHING = st.one_of(
 
 @limits(max_examples=400)
 @given(ANYTHING)
-def test_fault_72_any_bytes_give_784_or_a_problem_within_a_second_of_work(content: bytes) -> None:
+def test_any_bytes_give_784_or_a_problem_within_a_second_of_work(content: bytes) -> None:
     began = time.thread_time()
     with contextlib.suppress(Problem):
         assert len(digit(content)) == 784
@@ -270,7 +270,7 @@ def largest() -> Iterator[tuple[str, bytes]]:
     yield "JPEG, progressive, full colour", encoded(white, "JPEG", quality=40, progressive=True, subsampling=0)
 
 
-def test_fault_74_no_picture_takes_100_mib_even_for_a_moment() -> None:
+def test_no_picture_takes_100_mib_even_for_a_moment() -> None:
     for kind, content in largest():
         assert len(content) <= 1 << 20, kind
         done = subprocess.run(

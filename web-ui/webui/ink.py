@@ -112,13 +112,14 @@ def _without_specks(drawn: Image.Image) -> Image.Image:
 
 def _digits(parts: list[list[int]], weights: Image.Image) -> list[list[int]]:
     """The parts that belong to a digit: no dust; no frame, ruled line or shadow, where there is anything else."""
-    within = [part for part in parts if not _runs_across(part, weights.size)]
     mass = weights.tobytes()
-    heavy = [sum(mass[place] for place in part) for part in parts]
-    inner = [weight for part, weight in zip(parts, heavy, strict=True) if part in within]
-    if not inner or max(inner) < _SPECK * max(heavy):
-        within, inner = parts, heavy
-    return [part for part, weight in zip(within, inner, strict=True) if weight >= _SPECK * max(inner)]
+    weighed = [(part, sum(mass[place] for place in part)) for part in parts]
+    heaviest = max(weight for _, weight in weighed)
+    within = [(part, weight) for part, weight in weighed if not _runs_across(part, weights.size)]
+    if max((weight for _, weight in within), default=0) < _SPECK * heaviest:
+        within = weighed
+    least = _SPECK * max(weight for _, weight in within)
+    return [part for part, weight in within if weight >= least]
 
 
 def _runs_across(part: list[int], size: tuple[int, int]) -> bool:
