@@ -14,7 +14,6 @@ from webui.addresses import Addresses
 from webui.cards import Cards
 from webui.client import Predictor
 from webui.desk import Desk, Predicts
-from webui.intake import MOST_BYTES
 from webui.measures import Measures
 from webui.origin import check_origin
 from webui.page import page, percent
@@ -23,6 +22,7 @@ from webui.probes import Lifecycle, probes
 from webui.samples import Gallery
 from webui.settings import Settings
 from webui.storage import versions
+from webui.uploads import MOST_BYTES
 
 FORM_BYTES = 16_384
 """What a form may take besides the picture; it is under 1 KB."""
