@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -29,6 +31,11 @@ from webui.client import Predictor
 from webui.servers import Server
 from webui.serving_api import Prediction, Version
 from webui.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from tests.web_ui.stack import Stack
 
 WEB_UI = Path(__file__).resolve().parents[2] / "web-ui"
 WEBUI = (sys.executable, "-m", "webui")  # to be run in that folder
@@ -207,3 +214,56 @@ def ui(tmp_path: Path, base: Path, model_port: int) -> Iterator[Ui]:
         MODEL_BASE_PATH=base,
     ) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version to serve: trained on MNIST, once for all processes that test, or the small one without MNIST."""
+    from tests.web_ui.stack import train
+
+    mnist = os.environ.get("MNIST_DIR")
+    if not mnist:
+        return request.getfixturevalue("version")
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "web-ui-model"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return train(folder, mnist)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Iterator[Stack]:
+    """The embedded model server with a trained model, and the UI, for all tests of a file."""
+    from tests.web_ui.stack import running_stack
+
+    with running_stack(tmp_path_factory.mktemp("stack"), model) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from tests.web_ui.browsing import chromium
+
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def open_page(browser: Browser, stack: Stack) -> Iterator[Callable[..., Page]]:
+    """Opens the stack's page in a fresh profile, by the context's options; afterwards nothing may have complained."""
+    from tests.web_ui.browsing import complaints_of
+
+    opened: list[tuple[BrowserContext, list[str]]] = []
+
+    def go(path: str = "/", unreachable: bool = False, **options: object) -> Page:
+        context = browser.new_context(**options)
+        page = context.new_page()
+        opened.append((context, complaints_of(page, unreachable)))
+        page.goto(stack.ui.url + path)
+        return page
+
+    yield go
+    for context, complaints in opened:
+        context.close()
+        assert complaints == []

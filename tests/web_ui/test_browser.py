@@ -1,42 +1,22 @@
-"""The page in a real browser: connecting, mistakes, another image, small screens, keyboard, no script."""
+"""The page in a real browser without JavaScript: links and forms do it all; and what no script changes."""
 
 from __future__ import annotations
 
-import os
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
+from tests.web_ui.browsing import MARKS
 from tests.web_ui.conftest import Ui, free_port, publish, running_ui
 from tests.web_ui.model_server import Behaviour, serve
+from webui.png import data_uri
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium: apt-get install chromium"),
-]
+pytestmark = MARKS
 STAND_IN = 1763800000  # a version trained on the stand-in data set
-QUIET = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    root = ("--no-sandbox",) if os.geteuid() == 0 else ()  # Chromium's sandbox refuses to run as root
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, *root])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -45,6 +25,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(java_script_enabled=False)
     yield made
     made.close()
+
+
+def picture(content: bytes = b"") -> FilePayload:
+    """A file to choose: the bytes given, or a PNG of a grey bar on black."""
+    bar = bytes(200 if 8 < at % 28 < 14 and 84 < at < 700 else 0 for at in range(784))
+    return {
+        "name": "one.png",
+        "mimeType": "image/png",
+        "buffer": content or base64.b64decode(data_uri(bar).partition(",")[2]),
+    }
 
 
 @dataclass
@@ -93,9 +83,9 @@ def test_the_page_opens_connected_with_a_prediction(page: Page, stack: Stack) ->
     expect(page.get_by_label("Model name")).to_have_value("mnist")
     expect(page.get_by_label("Server address")).to_have_value("127.0.0.1")
     expect(page.get_by_label("Port")).to_have_value(str(stack.model_port))
-    expect(page.get_by_role("status")).to_contain_text("model version 1763900000")
+    expect(page.locator("#connection")).to_contain_text("model version 1763900000")
     expect(page.locator("#prediction")).to_have_text("7")
-    expect(page.get_by_role("row")).to_have_count(11)  # ten digits below a heading
+    expect(page.locator(".shares").get_by_role("row")).to_have_count(11)  # ten digits below a heading
 
 
 def test_connect_asks_the_server_again(page: Page, behaviour: Behaviour) -> None:
@@ -123,7 +113,7 @@ def test_a_wrong_port_is_said_and_put_right_in_the_form(page: Page, stack: Stack
     expect(page.get_by_label("Port")).to_have_value(str(stack.dead_port))
     page.get_by_label("Port").fill(str(stack.model_port))
     page.get_by_label("Port").press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("Connected")
+    expect(page.locator("#connection")).to_contain_text("Connected")
 
 
 def test_another_host_is_refused(page: Page) -> None:
@@ -142,23 +132,55 @@ def test_another_image_is_another_image(page: Page) -> None:
         expect(page.locator("#prediction")).to_be_visible()
 
 
-def test_it_recovers_by_itself_when_the_server_is_well_again(page: Page, behaviour: Behaviour) -> None:
+def test_trying_again_works_when_the_server_is_well_again(page: Page, behaviour: Behaviour) -> None:
     behaviour.raw = b"\xff"
     page.reload()
     expect(page.get_by_role("alert")).to_contain_text("No prediction.")
     behaviour.raw = None
     page.get_by_role("link", name="Try again").click()
-    expect(page.get_by_role("status")).to_contain_text("Connected")
+    expect(page.locator("#connection")).to_contain_text("Connected")
 
 
 def test_everything_is_reached_by_keyboard_in_reading_order(page: Page) -> None:
     order = []
-    for _ in range(5):
+    for _ in range(8):
         page.keyboard.press("Tab")
         order.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
-    assert order == ["name", "addr", "port", "Connect", "Another image"]
+    assert order == ["name", "addr", "port", "Connect", "another", "file", "Upload", "card-1763900000"]
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("#result$"))
+    expect(page).to_have_url(re.compile("card=1763900000#model$"))
+
+
+def test_a_picture_is_uploaded_by_the_form_alone(page: Page) -> None:
+    page.get_by_label("One digit as PNG or JPEG").set_input_files(picture())
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("heading", name="Your picture")).to_be_visible()
+    expect(page.locator("#prediction")).to_have_text("7")
+    page.get_by_role("link", name="A test image").click()
+    expect(page.get_by_role("heading", name="Test image")).to_be_visible()
+
+
+def test_a_file_that_is_no_picture_is_refused_by_a_page(page: Page) -> None:
+    page.get_by_label("One digit as PNG or JPEG").set_input_files(picture(b"GIF89a"))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.get_by_role("alert")).to_contain_text("PNG or JPEG")
+    expect(page.get_by_label("One digit as PNG or JPEG")).to_have_attribute("aria-invalid", "true")
+
+
+@pytest.mark.parametrize("more", [1, 100_000], ids=["just", "far"])
+def test_a_file_that_is_too_large_is_refused_by_a_page(page: Page, more: int) -> None:
+    page.get_by_label("One digit as PNG or JPEG").set_input_files(picture(bytes(1_048_576 + more)))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator("main")).to_contain_text(re.compile("at most|large", re.IGNORECASE))
+
+
+def test_two_versions_are_compared_and_each_has_its_card_behind_a_link(page: Page, behaviour: Behaviour) -> None:
+    behaviour.versions = (1763900000, STAND_IN)
+    page.wait_for_timeout(1100)  # which versions there are is remembered for a second
+    page.get_by_role("button", name="Connect").click()
+    expect(page.locator("#opinions tbody tr")).to_have_count(2)
+    page.get_by_role("link", name=str(STAND_IN)).click()
+    expect(page.get_by_role("heading", name="Model card")).to_contain_text(str(STAND_IN))
 
 
 @pytest.mark.parametrize("path", ["/", "/?port=x", "/?name=" + "w" * 120, "/nope"])
@@ -215,6 +237,7 @@ def test_the_policy_blocks_nothing_that_the_page_uses(browser: Browser, stack: S
         page = context.new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: complaints.append(request.url))
         page.goto(stack.ui.url, wait_until="networkidle")
     assert complaints == []
