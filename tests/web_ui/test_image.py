@@ -23,10 +23,8 @@ def test_every_version_is_the_repositorys() -> None:
 
 
 def test_every_package_that_is_needed_is_named_and_no_other() -> None:
-    needed, todo = (
-        set(),
-        ["flask", "waitress", "grpcio", "pillow", "prometheus-client", "protobuf", "google-cloud-storage"],
-    )
+    needed: set[str] = set()
+    todo = ["flask", "waitress", "grpcio", "pillow", "prometheus-client", "protobuf", "google-cloud-storage"]
     while todo:
         name = canonicalize_name(todo.pop())
         if name not in needed:

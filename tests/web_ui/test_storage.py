@@ -163,7 +163,7 @@ def test_a_bucket_that_hangs_holds_up_one_page_for_a_moment_and_the_others_not_a
         assert len(gallery.samples()) == 7
         gallery.answered(10)
         assert not cards.trained_on_stand_in(10)
-    assert time.monotonic() - began < 2.0  # the library is loaded meanwhile, too
+    assert time.monotonic() - began < 4.0  # if each page waited: 6 s; the library is loaded meanwhile, too
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])

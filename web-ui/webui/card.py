@@ -161,8 +161,9 @@ def _whole(value: object) -> int | None:
 
 def _number(value: object, most: float = _MOST) -> float | None:
     """A number from 0 to `most`; NaN is in no range, and an integer of 400 digits is compared, not converted."""
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= most
-    return float(value) if fits else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most:
+        return None
+    return float(value)
 
 
 def _setting(record: object, name: str) -> str | int | float | None:
