@@ -65,7 +65,7 @@ def test_a_seven_drawn_with_a_finger_is_read_and_the_page_does_not_scroll(mnist_
 def test_a_seven_drawn_by_keys_is_read(mnist_dir: Path, open_page: Open) -> None:
     page = open_page()
     page.locator("#canvas").focus()
-    expect(page.locator(".pen")).to_be_visible()
+    expect(page.locator("#pen")).to_be_visible()
     for key in ["ArrowLeft"] * 5 + ["ArrowUp"] * 7 + ["Space"] + ["ArrowRight"] * 11:
         page.keyboard.press(key)
     for at in range(15):  # down, and a third as far to the left

@@ -19,7 +19,12 @@ export function board({ changed, cleared, told }) {
   function paper() {
     ink.fillStyle = "black";
     ink.fillRect(0, 0, SIDE, SIDE);
-    empty = true;
+    inked(false);
+  }
+
+  function inked(some) {
+    empty = !some;
+    canvas.classList.toggle("empty", empty);
   }
 
   function line(to) {
@@ -27,7 +32,8 @@ export function board({ changed, cleared, told }) {
     ink.moveTo(...at);
     ink.lineTo(to[0] + 0.01, to[1]); // a line of no length would not be drawn, and a dot is one
     ink.stroke();
-    [at, empty] = [to, false];
+    at = to;
+    inked(true);
     changed();
   }
 
