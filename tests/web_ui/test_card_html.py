@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from damage import VALUES, paths, replaced
+from tests.web_ui.browsing import CHROMIUM, QUIET
 from tests.web_ui.conftest import WEB_UI
-from tests.web_ui.test_browser import CHROMIUM, QUIET
 from tests.web_ui.test_cards import WHOLE, card
 from webui import create_app
 from webui.card import Card, read_card

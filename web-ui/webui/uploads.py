@@ -46,7 +46,7 @@ def grey(content: bytes) -> Image.Image:
     that is damaged or far longer than wide.
     """
     if len(content) > MOST_BYTES:
-        raise TooLarge("The picture has more than 1 MiB (1,048,576 bytes); a smaller or a JPEG one will do.", "file")
+        raise TooLarge("The picture takes more than 1 MB (1,048,576 bytes); a smaller or a JPEG one will do.", "file")
     with warnings.catch_warnings():  # Pillow's word on odd files is nothing for the log
         warnings.simplefilter("ignore")
         try:
@@ -64,7 +64,7 @@ def _opened(content: bytes) -> ImageFile.ImageFile:
         return PngImagePlugin.PngImageFile(io.BytesIO(content))
     if content.startswith(b"\xff\xd8\xff"):
         return JpegImageFile(io.BytesIO(content))
-    raise UnsupportedPicture("That is no PNG and no JPEG picture, whatever its name; send one of these.", "file")
+    raise UnsupportedPicture("This page reads PNG or JPEG; the file is neither, whatever its name.", "file")
 
 
 def _refuse_unfit(image: ImageFile.ImageFile, content: bytes) -> None:
