@@ -28,7 +28,7 @@ from webui.storage import Folder
 
 MACRO = create_app(settings=Settings()).jinja_env.get_template("card.html").module
 STATIC = WEB_UI / "webui" / "static"
-STYLE = "".join((STATIC / name).read_text() for name in ("style.css", "card.css"))
+STYLE = "".join((STATIC / name).read_text() for name in ("style.css", "result.css", "card.css"))
 VOID = {"meta", "link", "img", "input", "br"}
 
 
