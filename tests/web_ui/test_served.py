@@ -29,7 +29,7 @@ def test_without_a_canary_they_are_the_usual_servers_own() -> None:
 
 def test_with_a_canary_each_version_has_its_role_and_its_own_server() -> None:
     loaded = {number: (Version(number, "AVAILABLE"),) for number in (5, 7)}
-    versions = roster(USUAL=loaded[5], STABLE=loaded[5], CANARY=loaded[7]).versions("mnist", USUAL)
+    versions = roster(USUAL=loaded[5], STABLE=loaded[5], CANARY=loaded[7] + loaded[5]).versions("mnist", USUAL)
     assert [(one.number, one.role, one.server) for one in versions] == [(7, "canary", CANARY), (5, "stable", STABLE)]
 
 
