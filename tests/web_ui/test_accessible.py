@@ -39,7 +39,7 @@ def a_drawing(page: Page, stack: Stack) -> None:
 def a_comparison(page: Page, stack: Stack) -> None:
     stack.server.serve(VERSION, VERSION + 1)
     page.get_by_role("button", name="Connect").click()
-    expect(page.locator("#opinions")).to_be_visible()
+    expect(page.locator("#opinions")).to_be_visible(timeout=15_000)  # at the latest when the page looks by itself
 
 
 def a_card(page: Page, stack: Stack) -> None:

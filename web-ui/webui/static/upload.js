@@ -3,7 +3,7 @@
 import { byId, mark, tell } from "./exchange.js";
 import { fields, show } from "./shown.js";
 
-const MOST_BYTES = 1_048_576; // webui/intake.py
+const MOST_BYTES = 1_048_576; // as the server has it
 const [input, problem] = [byId("file"), byId("picture")];
 
 /** Whether the file may be sent; if not, the page says so. */
@@ -11,8 +11,8 @@ function fits(file) {
   const large = file.size > MOST_BYTES;
   mark(input, large && problem.id);
   problem.replaceChildren();
-  const size = (file.size / MOST_BYTES).toFixed(2);
-  if (large) tell(problem, "Too large.", `“${file.name}” takes ${size} MB; a picture takes at most 1 MB.`);
+  const [size, most] = [file.size, MOST_BYTES].map((bytes) => bytes.toLocaleString("en"));
+  if (large) tell(problem, "Too large.", `“${file.name}” takes ${size} bytes; a picture takes at most 1 MB (${most}).`);
   return !large;
 }
 
