@@ -42,7 +42,7 @@ class Roster:
     questions about versions to the stable server, so both servers are asked by their own addresses too."""
 
     def __init__(self, knows: Knows, usual: tuple[str, Server], tracks: tuple[tuple[str, Server], ...]) -> None:
-        """`usual`: the configured model and server; `tracks`: the two servers of a canary by their roles, stable first."""
+        """`usual`: the configured model and server; `tracks`: a canary's two servers by their roles, stable first."""
         self._knows = knows
         self._usual = usual
         self._tracks = tracks
