@@ -63,7 +63,8 @@ def context(
 ) -> dict[str, Any]:
     """What a template may name: the settings' sections and what follows from them."""
     values = {name: getattr(settings, name) for name in type(settings).model_fields}
-    derived = {name: getattr(settings, name) for name in ("bucket", "data_directory", "notebook_directory", "location")}
+    following = ("bucket", "data_directory", "notebook_directory", "location", "allowed_servers")
+    derived = {name: getattr(settings, name) for name in following}
     public = {
         "public_host": endpoint.host(settings), "public_address_name": endpoint.address_name(settings),
         "page_address_name": endpoint.page_address_name(settings),

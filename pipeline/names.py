@@ -197,6 +197,30 @@ def host(text: str) -> str:
     return text
 
 
+def server(host: str, port: int) -> str:
+    """A host and a port as one text; an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+_SERVER = re.compile(
+    r"(?:\*\.(?P<namespace>[^:]+)|\[(?P<six>[0-9a-f:.]+)\]|(?P<host>[^:[]+)):(?P<port>[1-9][0-9]{0,4})"
+)
+
+
+def allowed_server(text: str) -> str:
+    """Whom the page may connect to: `host:port`, or `*.namespace:port` for every Service of a namespace."""
+    found = _SERVER.fullmatch(text)
+    if not found or int(found["port"]) > 65535 or (found["six"] and not _is_address(found["six"])):
+        raise ValueError(f"{quoted(text)} is not a server; write host:port, or *.namespace:port for a whole namespace")
+    if found["namespace"]:
+        label(found["namespace"])
+        return text
+    name = host(found["six"] or found["host"])
+    if _is_address(name) and _is_nobodys(name):
+        raise ValueError(f"{quoted(text)} is at an address that no model server may have; write the server's own")
+    return text
+
+
 def url(text: str) -> str:
     """The http(s) address of a folder: files' names are appended to it."""
     if (
@@ -230,6 +254,12 @@ def _is_address(text: str) -> bool:
         return "%" not in text and bool(ipaddress.ip_address(text))
     except ValueError:
         return False
+
+
+def _is_nobodys(text: str) -> bool:
+    """Link-local, where clouds keep what they tell their machines, multicast, or none at all."""
+    address = ipaddress.ip_address(text)
+    return address.is_link_local or address.is_multicast or address.is_unspecified
 
 
 def _is_label(text: str) -> bool:

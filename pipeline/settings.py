@@ -201,6 +201,7 @@ class WebUi(Section):
     service_port: Port
     service_type: Literal["ClusterIP", "LoadBalancer"]
     source_ranges: tuple[Annotated[str, AfterValidator(names.address_range)], ...]
+    allowed_servers: tuple[Annotated[str, AfterValidator(names.allowed_server)], ...]
     replicas: Positive
     cpu: Cpu
     memory: Memory
@@ -260,6 +261,13 @@ class Settings(Section):
     def data_directory(self) -> str:
         """Where the trainer keeps what it downloaded: a volume in a pod, a folder of ours on this machine."""
         return self.data.directory or ("/data" if self.cluster.kind != "local" else str(self.build / "data"))
+
+    @property
+    def allowed_servers(self) -> tuple[str, ...]:
+        """Whom the page may connect to, its own model server first; none where the page's own rule is to hold."""
+        own = names.server(self.serving.address, self.serving.grpc_port)
+        listed = self.web_ui.allowed_servers
+        return tuple(dict.fromkeys((own, *listed))) if listed else ()
 
     @property
     def notebook_directory(self) -> str:

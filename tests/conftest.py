@@ -179,6 +179,7 @@ def mnist_dir() -> Path:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-expected", action="store_true", help="write the expected files anew, then compare")
     parser.addoption("--requests", type=int, default=3000, help="how many requests tests/serving/test_load.py sends")
+    parser.addoption("--seconds", type=float, default=8, help="how long tests/web_ui/test_load.py asks")
     parser.addoption("--every", action="store_true", help="break runs off at every write instead of at each third")
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import make_test_images
 from pipeline import manifests, served
 from pipeline.config import load
 from pipeline.settings import ROOT
 from pipeline.versions import SHAPING
 from serving import configs
 from serving import flags as serving_flags
-from trainer.options import Options
+from trainer import download, idx
+from trainer.options import MIRRORS, Options
+from webui import settings as page_settings
 
 TEXT = (ROOT / "docs" / "containers.md").read_text()
 
@@ -87,11 +92,63 @@ def test_the_notebook_reads_every_variable_of_its_manifest_that_is_the_trainers(
     assert {name for name in given if name.startswith("TF_")} <= flags_known
 
 
-def test_the_web_ui_reads_every_variable_of_its_manifest() -> None:
-    given = {variable["name"] for variable in container("web-ui")["env"]}
+PAGES = {
+    "this machine": ("local",),
+    "a cluster": ("staging",),
+    "servers named": ("staging", "web_ui.allowed_servers=['*.models:9000','[fd00::7]:9001']"),
+    "a Gateway": ("staging", "serving.canary.gateway=gateways/internal", "serving.address=serving.example.org"),
+    "KServe": ("staging", "serving.kind=kserve"),
+}
+
+
+def page_variables(environment: str, *changes: str) -> dict[str, str]:
+    (made, _) = manifests.render(load(environment, changes).settings, "web-ui", "1763900000")
+    (container,) = manifests.pod_templates(made)[0]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_web_ui_reads_every_variable_of_its_manifest(page: str) -> None:
+    given = page_variables(*PAGES[page])
     source = "".join(path.read_text() for path in (ROOT / "web-ui" / "webui").glob("*.py"))
-    assert given <= set(re.findall(r"`([A-Z_]+)`", section("web-ui")))
+    assert set(given) <= set(re.findall(r"`([A-Z_]+)`", section("web-ui")))
     assert all(f'"{name}"' in source for name in given)
+    page_settings.Settings.from_environ(given)
+
+
+def test_the_web_ui_may_ask_the_servers_that_its_manifest_names() -> None:
+    machine, cluster, named = (
+        page_settings.Settings.from_environ(page_variables(*PAGES[page]))
+        for page in ("this machine", "a cluster", "servers named")
+    )
+    assert {name: str(one) for name, one in machine.version_servers.items()} == {
+        "stable": "127.0.0.1:9010", "canary": "127.0.0.1:9012",
+    }  # fmt: skip
+    assert {name: str(one) for name, one in cluster.version_servers.items()} == {
+        "stable": "mnist-stable:9000", "canary": "mnist-canary:9000",
+    }  # fmt: skip
+    assert str(machine.allowed) == "127.0.0.1:9000"
+    assert str(cluster.allowed) == "mnist-service:9000 or any Service of kubeflow at port 9000"
+    assert str(named.allowed) == "mnist-service:9000, any Service of models at port 9000 or [fd00::7]:9001"
+    assert named.allowed.lookup("mnist-service") == "mnist-service.kubeflow.svc.cluster.local."
+
+
+def test_the_page_image_gets_its_test_images_from_where_the_trainer_does_and_checks_them_by_the_same_sums() -> None:
+    assert make_test_images.MIRRORS == tuple(MIRRORS.split(",")) == load("staging").settings.data.mirrors
+    theirs = {one.name: one for one in download.MNIST}
+    for ours, magic in ((make_test_images.IMAGES, idx.IMAGES), (make_test_images.LABELS, idx.LABELS)):
+        same = theirs[ours.name]
+        assert (ours.size, ours.md5, ours.sha256) == (same.size, same.md5, same.sha256)
+        assert ours.header == struct.pack(f">{1 + len(same.shape)}I", magic, *same.shape)
+        assert ours.values == math.prod(same.shape)
+
+
+def test_the_page_image_names_its_own_test_images_by_the_documents_variable() -> None:
+    lines = (ROOT / "web-ui" / "Dockerfile").read_text().splitlines()
+    (setting,) = [word for line in lines if line.startswith("ENV ") for word in line.split() if "TEST_IMAGES" in word]
+    assert setting == "TEST_IMAGES=/app/test_images.zip"
+    assert "COPY --from=test-images /test_images.zip ." in lines[lines.index("WORKDIR /app") :]
+    assert "| `TEST_IMAGES` |" in section("web-ui")
 
 
 def test_the_service_leads_to_the_ports_that_the_server_listens_on() -> None:

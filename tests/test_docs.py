@@ -68,6 +68,15 @@ def test_the_worked_example_of_the_page_on_serving_runs_and_prints_what_the_page
         example.carry_out(block)
 
 
+def test_the_worked_example_of_the_page_on_the_web_ui_runs_and_prints_what_it_shows(
+    checkout: Checkout, version: Path
+) -> None:
+    copied_version(version, checkout.build / "bucket", "1763900100")
+    example = Example(checkout)
+    for block in blocks(text_of("web-ui")):
+        example.carry_out(block)
+
+
 @pytest.mark.parametrize("page", ["adding-a-model", "adding-a-data-set"])
 def test_adding_a_model_or_a_data_set_takes_fewer_than_20_lines(page: str) -> None:
     diffs = [block.text for block in blocks(text_of(page)) if block.info.startswith("diff")]

@@ -107,6 +107,14 @@ def test_fault_2_an_item_of_a_list_is_refused_with_its_own_line(folder: Path) ->
     assert refusal("staging", folder).startswith("config/staging.yaml:4 data.mirrors[1]: ")
 
 
+def test_a_server_that_the_page_may_not_be_allowed_is_refused_with_its_own_line(folder: Path) -> None:
+    (folder / "staging.yaml").write_text('web_ui:\n  allowed_servers:\n    - "*.models:9000"\n    - metadata\n')
+    assert refusal("staging", folder) == (
+        'config/staging.yaml:4 web_ui.allowed_servers[1]: "metadata" is not a server; '
+        "write host:port, or *.namespace:port for a whole namespace"
+    )
+
+
 def test_a_list_of_two_mistakes_said_at_once_is_one_sentence() -> None:
     said = refusal("local", None, "data.mirrors=0,1")
     assert said == '--set data.mirrors=0,1: "0" is not an address; write one like https://example.org/mnist/'

@@ -26,6 +26,7 @@ RULES += [
     names.memory,
     names.image,
     names.host,
+    names.allowed_server,
     names.url,
 ]
 
@@ -239,3 +240,33 @@ def test_a_rule_returns_the_text_unchanged_or_says_one_printable_sentence(
         assert text.isascii() and text.isprintable()
     except ValueError as error:
         assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("text", ["mnist-service:9000", "*.kubeflow:9000", "10.0.0.7:1", "[fd00::7]:65535", "a.b.c:80"])
+def test_servers_that_the_page_may_be_allowed_pass(text: str) -> None:
+    assert names.allowed_server(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mnist-service", "is not a server; write host:port, or *.namespace:port for a whole namespace"),
+        ("mnist-service:", "is not a server; "),
+        ("mnist-service:0", "is not a server; "),
+        ("mnist-service:65536", "is not a server; "),
+        ("http://mnist:9000", "is not a server; "),
+        ("fd00::7:9000", "is not a server; "),
+        ("a:1,b:2", "is not a server; "),
+        ("*:9000", "is neither an IP address nor a host name"),
+        ("*.:9000", "is neither an IP address nor a host name"),
+        ("*.kube.flow:9000", "cannot be a name here"),
+        ("[mnist]:9000", "is not a server; "),
+        ("[abc]:9000", "is not a server; "),
+        ("169.254.169.254:80", "is at an address that no model server may have; write the server's own"),
+        ("0.0.0.0:9000", "is at an address that no model server may have"),
+        ("[fe80::1]:9000", "is at an address that no model server may have"),
+        ("224.0.0.1:9000", "is at an address that no model server may have"),
+    ],
+)
+def test_what_is_no_server_that_the_page_may_be_allowed_is_refused(text: str, says: str) -> None:
+    assert says in refusal(names.allowed_server, text)

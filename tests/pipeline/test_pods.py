@@ -28,7 +28,7 @@ def made(described: dict[str, Any], home: Path) -> pods.Process:
 
 def test_python_is_this_interpreter_and_other_programs_are_those_beside_it(tmp_path: Path) -> None:
     assert made(pod(), tmp_path).argv == (sys.executable,)
-    assert made(pod(command=["gunicorn"]), tmp_path).argv == (str(Path(sys.executable).parent / "gunicorn"),)
+    assert made(pod(command=["invoke"]), tmp_path).argv == (str(Path(sys.executable).parent / "invoke"),)
 
 
 def test_tensorflow_model_server_is_the_embedded_one_where_the_machine_has_none(tmp_path: Path) -> None:

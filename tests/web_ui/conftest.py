@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tests.web_ui.stack import Stack
 
 WEB_UI = Path(__file__).resolve().parents[2] / "web-ui"
+WEBUI = (sys.executable, "-m", "webui")  # to be run in that folder
 
 
 def images_zip(count: int = 12, dataset: str = "mnist", stand_in: bool = False) -> bytes:
@@ -124,7 +125,7 @@ def free_port() -> int:
 
 @dataclass
 class Ui:
-    """A running UI: its address, its gunicorn master, and what it wrote."""
+    """A running UI: its address, its process, and what it wrote."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -140,23 +141,28 @@ class Ui:
             with error:
                 return error.code, error.read().decode()
 
-    def worker(self) -> psutil.Process:
-        (worker,) = psutil.Process(self.process.pid).children()
-        return worker
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def measured(self) -> psutil.Process:
+        """The process as psutil sees it: memory, files, time."""
+        return psutil.Process(self.process.pid)
 
 
 def environment(**variables: object) -> dict[str, str]:
     """This process's environment without what would reach the UI by accident, plus `variables`."""
-    ours = ("MODEL_", "TEST_IMAGES", "ALLOWED_", "GUNICORN_", "STORAGE_", "PYTEST_")
+    ours = ("MODEL_", "TEST_IMAGES", "ALLOWED_", "STORAGE_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {name: str(value) for name, value in variables.items()}
 
 
 @contextlib.contextmanager
-def running_ui(log: Path, **variables: object) -> Iterator[Ui]:
-    """Start the UI by the very command of the manifest; end it, and see that nothing of it is left."""
+def running_ui(log: Path, *flags: str, **variables: object) -> Iterator[Ui]:
+    """Start the UI by the command of the manifest and more flags; end it, and see that nothing of it is left."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", f"--bind=127.0.0.1:{port}", "webui:create_app()"]
+    command = [*WEBUI, "--host=127.0.0.1", f"--port={port}", "--drain-seconds=0", *flags]
     began = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=WEB_UI, env=environment(**variables), stdout=out, stderr=out)
@@ -171,7 +177,7 @@ def running_ui(log: Path, **variables: object) -> Iterator[Ui]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the master to stop, and see its whole family gone; what stays is killed and fails the test."""
+    """Ask it to stop, and see its whole family gone; what stays is killed and fails the test."""
     family = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM)
     try:

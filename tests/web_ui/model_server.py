@@ -54,7 +54,7 @@ def answer(behaviour: Behaviour, version: int = 0) -> bytes:
     return response.SerializeToString()
 
 
-def serve(behaviour: Behaviour, port: int = 0) -> tuple[grpc.Server, int]:
+def serve(behaviour: Behaviour, port: int = 0, host: str = "127.0.0.1") -> tuple[grpc.Server, int]:
     """Start a server on a loopback port (0: any); return it and its port."""
 
     def predict(message: bytes, context: grpc.ServicerContext) -> bytes:
@@ -76,7 +76,7 @@ def serve(behaviour: Behaviour, port: int = 0) -> tuple[grpc.Server, int]:
         service, method = path.strip("/").split("/")
         handler = {method: grpc.unary_unary_rpc_method_handler(view)}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handler),))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    bound = server.add_insecure_port(f"{host}:{port}")
     server.start()
     return server, bound
 

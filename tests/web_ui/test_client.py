@@ -19,7 +19,9 @@ from tests.web_ui import model_server
 from tests.web_ui.conftest import free_port
 from tests.web_ui.model_server import Behaviour
 from webui import problems
+from webui.addresses import Addresses
 from webui.client import Predictor
+from webui.lookups import Lookups
 from webui.servers import Server
 
 IMAGE = bytes(range(256)) * 3 + bytes(16)
@@ -132,6 +134,19 @@ def test_fault_65_a_port_nobody_listens_on_is_said_at_once(predictor: Predictor)
 def test_fault_65_a_name_that_does_not_resolve_is_a_server_that_is_not_there(predictor: Predictor) -> None:
     with pytest.raises((problems.ServerDown, problems.TooSlow)):
         predictor.predict(Server("nobody.invalid", 9000), "mnist", IMAGE)
+
+
+def test_fault_65_a_resolver_that_hangs_costs_the_deadline_and_no_more(model_port: int) -> None:
+    over = threading.Event()
+    lookups = Lookups(lambda _: ["127.0.0.1"] if over.wait(10) else [])
+    predictor = Predictor(deadline_s=0.3, addresses=Addresses(lookups=lookups))
+    began = time.monotonic()
+    with pytest.raises(problems.TooSlow, match=r"Nobody said within 0\.3 seconds where localhost:"):
+        predictor.predict(Server("localhost", model_port), "mnist", IMAGE)
+    assert time.monotonic() - began < 1.5
+    over.set()
+    assert predictor.predict(Server("localhost", model_port), "mnist", IMAGE).digit == 7
+    predictor.close()
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ import pytest
 
 from tests.web_ui.conftest import SHARES, Says, client, publish
 from webui import problems
+from webui.allowed import Allowed
 from webui.page import percent
 from webui.servers import Server
+from webui.serving_api import Version
 
 
 def test_the_form_is_pre_filled_with_name_address_and_port(base: Path) -> None:
@@ -63,7 +65,7 @@ def test_the_verdict_says_in_words_whether_the_model_was_right(base: Path) -> No
 
 def test_another_image_is_a_plain_link_that_keeps_the_form_and_changes_the_image(base: Path) -> None:
     says = Says()
-    app = client(base, says, allowed=(Server("h", 80),))
+    app = client(base, says, allowed=Allowed((Server("h", 80),)))
     page = app.get("/?name=m&addr=h&port=80").text
     for _ in range(30):
         link = re.search(r'href="([^"]+)">Another image<', page)[1].replace("&amp;", "&")
@@ -93,6 +95,55 @@ def test_fault_65_a_failed_prediction_has_its_status_and_the_page_is_still_there
     assert 'role="alert"' in response.text
     assert ">Connect</button>" in response.text
     assert ("Try again</a>" in response.text) is (problem.status >= 500)
+
+
+def test_an_image_that_is_named_is_shown_again(base: Path) -> None:
+    says = Says()
+    app = client(base, says)
+    assert "Test image 5 <small>" in app.get("/?image=4").text
+    app.get("/?image=4")
+    assert says.asked[0] == says.asked[1]
+
+
+def test_an_image_that_is_not_there_is_404_and_the_page_is_still_there(base: Path) -> None:
+    response = client(base).get("/?image=12")
+    assert response.status_code == 404
+    assert "There is no test image 12; they are numbered 0 to 11." in response.text
+
+
+def test_the_versions_that_the_server_has_are_listed_with_what_they_do(base: Path) -> None:
+    says = Says()
+    says.has["mnist-service:9000"] = (
+        Version(1763900001, "END", "its checksums <differ>"),
+        Version(1763900000, "AVAILABLE"),
+    )
+    page = client(base, says).get("/").text
+    assert "was refused: its checksums &lt;differ&gt;" in page
+    assert re.findall(r">(1763\d+)</a>", page) == ["1763900001", "1763900000"]
+
+
+def test_the_card_on_show_is_the_answering_versions_unless_another_is_chosen(tmp_path: Path) -> None:
+    for version in (5, 6):
+        publish(tmp_path, version)
+    app = client(tmp_path, Says(version=6))
+    assert "<small>of version 6</small>" in app.get("/").text
+    assert "<small>of version 5</small>" in app.get("/?card=5").text
+
+
+def test_two_versions_that_answer_are_compared_on_the_same_image(base: Path) -> None:
+    says = Says()
+    says.has["mnist-service:9000"] = (Version(6, "AVAILABLE"), Version(5, "AVAILABLE"), Version(4, "END"))
+    page = client(base, says).get("/?image=3").text
+    opinions = page[page.index('id="opinions"') :]
+    assert re.findall(r'<th scope="row">(\d+)', opinions)[:2] == ["6", "5"]
+    assert len({asked[2] for asked in says.asked}) == 1
+    assert len(says.asked) == 3  # the answer itself, and one of each
+
+
+def test_one_version_alone_is_compared_with_nothing(base: Path) -> None:
+    says = Says()
+    assert 'id="opinions"' not in client(base, says).get("/").text
+    assert len(says.asked) == 1
 
 
 def test_without_test_images_the_page_says_train_first(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.web_ui.conftest import Says, client
 from webui import problems
+from webui.allowed import Allowed
 from webui.servers import Server
 
 
@@ -71,7 +72,7 @@ def test_fault_63_a_second_value_for_a_field_does_not_slip_past(base: Path) -> N
 
 def test_a_listed_server_may_be_named_in_any_spelling(base: Path) -> None:
     predictor = Says()
-    app = client(base, predictor, allowed=(Server("mnist-service", 9000), Server("::1", 9000)))
+    app = client(base, predictor, allowed=Allowed((Server("mnist-service", 9000), Server("::1", 9000))))
     assert app.get("/?addr=MNIST-Service").status_code == 200
     assert app.get("/?addr=[0:0::1]").status_code == 200
     assert [asked[0] for asked in predictor.asked] == ["mnist-service:9000", "[::1]:9000"]

@@ -9,13 +9,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from damage import damaged, records
 from tests.web_ui.conftest import images_zip, publish
-from webui.cards import Cards
 from webui.problems import NotReady
 from webui.samples import PATH, Gallery, Samples, unpack
 from webui.storage import Folder
@@ -120,14 +119,6 @@ def test_whatever_the_source_says_it_names_a_dataset_or_is_refused(source: bytes
         assert "source.json" in str(error)
 
 
-@limits(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(records({"tag": "9", "dataset": {"name": "digits", "stand_in": True}}))
-def test_whatever_a_card_holds_it_says_stand_in_or_nothing(tmp_path: Path, card: bytes) -> None:
-    (tmp_path / "9").mkdir(exist_ok=True)
-    (tmp_path / "9" / "model_card.json").write_bytes(card)
-    assert Cards(Folder(tmp_path)).trained_on_stand_in(9) in (True, False)
-
-
 def test_without_a_trained_model_the_gallery_says_train_first(tmp_path: Path) -> None:
     for versions in (None, Folder(tmp_path / "never-made"), Folder(tmp_path)):
         with pytest.raises(NotReady, match="no test images yet: train a model first"):
@@ -151,10 +142,109 @@ def test_a_version_is_read_once(tmp_path: Path) -> None:
     assert gallery.samples() is first
 
 
-def test_a_file_baked_into_the_image_wins_over_the_versions(tmp_path: Path) -> None:
+def baked(folder: Path, count: int = 7) -> Path:
+    """A zip as the image has it: MNIST's."""
+    (folder / "baked.zip").write_bytes(images_zip(count))
+    return folder / "baked.zip"
+
+
+def test_the_images_own_file_is_shown_while_the_newest_version_learned_the_same_data(tmp_path: Path) -> None:
     publish(tmp_path, 9, count=3)
-    (tmp_path / "baked.zip").write_bytes(images_zip(7))
-    assert len(Gallery(Folder(tmp_path), tmp_path / "baked.zip").samples()) == 7
+    assert len(Gallery(Folder(tmp_path), baked(tmp_path)).samples()) == 7
+
+
+def test_the_images_own_file_is_shown_before_any_version_is_there(tmp_path: Path) -> None:
+    for versions in (None, Folder(tmp_path / "never-made")):
+        assert len(Gallery(versions, baked(tmp_path)).samples()) == 7
+
+
+@pytest.mark.parametrize("card", [None, b"{", b"[]", b"{}", b'{"dataset": {"name": 7, "stand_in": true}}'])
+def test_a_version_that_does_not_say_what_it_learned_is_shown_the_images_own_file(
+    tmp_path: Path, card: bytes | None
+) -> None:
+    publish(tmp_path, 9, stand_in=True, count=3)
+    (tmp_path / "9" / "model_card.json").unlink()
+    if card is not None:
+        (tmp_path / "9" / "model_card.json").write_bytes(card)
+    assert len(Gallery(Folder(tmp_path), baked(tmp_path)).samples()) == 7
+
+
+def test_a_stand_in_model_is_shown_its_own_images(tmp_path: Path) -> None:
+    publish(tmp_path, 9, stand_in=True, count=3)
+    samples = Gallery(Folder(tmp_path), baked(tmp_path)).samples()
+    assert (len(samples), samples.dataset, samples.stand_in) == (3, "digits", True)
+
+
+def test_the_version_that_answered_counts_more_than_the_newest(tmp_path: Path) -> None:
+    publish(tmp_path, 5, stand_in=True, count=3)
+    publish(tmp_path, 6, count=4)
+    gallery = Gallery(Folder(tmp_path), baked(tmp_path))
+    assert len(gallery.samples()) == 7
+    gallery.answered(5)
+    assert len(gallery.samples()) == 3
+    gallery.answered(6)
+    assert len(gallery.samples()) == 7
+
+
+def test_without_a_file_the_version_that_answered_shows_its_own(tmp_path: Path) -> None:
+    publish(tmp_path, 5, count=3)
+    publish(tmp_path, 6, count=4)
+    gallery = Gallery(Folder(tmp_path))
+    gallery.answered(5)
+    assert len(gallery.samples()) == 3
+
+
+@pytest.mark.parametrize("version", [4, 0, -1, 2**63 - 1])
+def test_an_answer_from_a_version_that_is_not_there_changes_nothing(tmp_path: Path, version: int) -> None:
+    publish(tmp_path, 6, count=4)
+    for gallery, count in ((Gallery(Folder(tmp_path)), 4), (Gallery(Folder(tmp_path), baked(tmp_path)), 7)):
+        gallery.answered(version)
+        assert len(gallery.samples()) == count
+
+
+@pytest.mark.parametrize("content", [None, b"noise"], ids=["missing", "no zip"])
+def test_a_stand_in_model_without_images_of_its_own_is_shown_those_that_are_there(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    publish(tmp_path, 9, stand_in=True)
+    (tmp_path / "9" / PATH).unlink()
+    if content is not None:
+        (tmp_path / "9" / PATH).write_bytes(content)
+    gallery = Gallery(Folder(tmp_path), baked(tmp_path))
+    gallery.answered(9)
+    assert len(gallery.samples()) == 7
+
+
+class Counting(Folder):
+    """A folder that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, version: str, path: str, limit: int) -> bytes | None:
+        self.reads += 1
+        return super().read(version, path, limit)
+
+
+def test_what_cannot_be_read_is_not_read_again_at_the_next_page(tmp_path: Path) -> None:
+    publish(tmp_path, 9)
+    (tmp_path / "9" / PATH).write_bytes(b"noise")
+    versions = Counting(tmp_path)
+    gallery = Gallery(versions)
+    for _ in range(5):
+        with pytest.raises(NotReady, match="cannot be read"):
+            gallery.samples()
+    assert versions.reads == 1
+
+
+def test_two_versions_that_answer_in_turns_are_read_once_each(tmp_path: Path) -> None:
+    for version in (5, 6):
+        publish(tmp_path, version, stand_in=True)
+    versions = Counting(tmp_path)
+    gallery = Gallery(versions, baked(tmp_path))
+    for version in (5, 6) * 5:
+        gallery.answered(version)
+        gallery.samples()
+    assert versions.reads == 4  # a card and a zip for each
 
 
 @pytest.mark.parametrize("content", [None, b"noise"], ids=["missing", "no zip"])
@@ -163,3 +253,8 @@ def test_a_baked_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, conten
         (tmp_path / "baked.zip").write_bytes(content)
     with pytest.raises(NotReady, match="cannot be read"):
         Gallery(None, tmp_path / "baked.zip").samples()
+
+
+def test_a_baked_file_that_cannot_be_read_costs_nothing_where_a_version_has_images(tmp_path: Path) -> None:
+    publish(tmp_path, 9, count=3)
+    assert len(Gallery(Folder(tmp_path), tmp_path / "missing.zip").samples()) == 3

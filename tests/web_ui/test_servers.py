@@ -41,6 +41,7 @@ def test_a_host_has_one_spelling(text: str, host: str) -> None:
             "a\nb",
             "a%00",
             "ä",
+            "mnist-service.\u212aubeflow",
             "x" * 254,
         ),
         *("2130706433", "0177.0.0.1", "127.1", "1.2.3.4.5", "256.1.1.1", "0", "１２７.0.0.1"),
@@ -71,13 +72,13 @@ def test_a_server_reads_back_as_it_is_written(address: object, port: int) -> Non
 
 
 @given(st.text(max_size=60))
-def test_a_host_that_is_read_never_becomes_another_kind_of_target(text: str) -> None:
+def test_a_host_that_is_read_holds_no_character_of_an_address_around_it(text: str) -> None:
     try:
-        server = Server(read_host(text), 9000)
+        host = read_host(text)
     except ValueError:
         return
-    assert server.target.startswith(("dns:///", "ipv4:", "ipv6:["))
-    assert not set(server.host) & set("/@?#%[] \t\n")
+    assert host.isascii()
+    assert not set(host) & set("/@?#%[] \t\n\0")
 
 
 @pytest.mark.parametrize("text", ["a", "a:", ":80", "::1:80", "a:b", "a:80:90", "http://a:80"])

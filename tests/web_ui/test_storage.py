@@ -15,6 +15,7 @@ import pytest
 
 from tests.web_ui.conftest import free_port, images_zip, publish
 from webui.cards import Cards
+from webui.patience import Patient
 from webui.samples import PATH, Gallery
 from webui.storage import CloudStorage, Folder, StorageError, versions
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:Imp
 def test_a_base_path_is_a_folder_a_bucket_or_nothing(tmp_path: Path) -> None:
     assert versions("") is None
     assert isinstance(versions(str(tmp_path)), Folder)
-    assert isinstance(versions("gs://bucket/export"), CloudStorage)
+    assert isinstance(versions("gs://bucket/export"), Patient)
 
 
 def test_the_newest_is_the_greatest_number_not_the_last_name(tmp_path: Path) -> None:
@@ -59,6 +60,7 @@ class Bucket(http.server.ThreadingHTTPServer):
         self.objects: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.fails = 0
+        self.silent_s = 0.0
 
 
 class Objects(http.server.BaseHTTPRequestHandler):
@@ -68,6 +70,7 @@ class Objects(http.server.BaseHTTPRequestHandler):
         address = urllib.parse.urlsplit(self.path)
         self.server.asked.append(address.path)
         name = urllib.parse.unquote(address.path.rpartition("/o/")[2])
+        time.sleep(self.server.silent_s)
         if self.server.fails:
             self._send(self.server.fails, b'{"error": {"message": "no"}}')
         elif address.path.endswith("/o"):
@@ -121,10 +124,46 @@ def test_a_bucket_is_listed_once_in_a_while_and_a_card_read_once(bucket: Bucket)
     for _ in range(5):
         gallery.samples()
         cards.card(9)
-    assert len(bucket.asked) == 3
+    assert [name.rpartition("/")[2] for name in bucket.asked] == [
+        "o",
+        "export%2F9%2Fassets.extra%2Ftest_images.zip",
+        "export%2F9%2Fmodel_card.json",
+        "aliases.json",
+    ]
     bucket.objects["export/10/" + PATH] = images_zip(6)
     time.sleep(0.6)
     assert len(gallery.samples()) == 6
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [("gs://any/export", "aliases.json"), ("gs://any/a/b/", "a/aliases.json"), ("gs://any", "aliases.json")],
+)
+def test_a_file_beside_the_versions_is_looked_for_one_level_up(bucket: Bucket, base: str, name: str) -> None:
+    bucket.objects = {name: b"{}"}
+    assert CloudStorage(base).beside("aliases.json", 10) == b"{}"
+    assert CloudStorage(base).beside("other.json", 10) is None
+
+
+def test_a_file_beside_the_versions_of_a_folder_is_found_too(tmp_path: Path) -> None:
+    (tmp_path / "aliases.json").write_text("{}")
+    assert Folder(tmp_path / "export").beside("aliases.json", 10) == b"{}"
+    assert Folder(tmp_path / "export").beside("other.json", 10) is None
+
+
+def test_a_bucket_that_hangs_holds_up_one_page_for_a_moment_and_the_others_not_at_all(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    bucket.silent_s = 3.0
+    (tmp_path / "baked.zip").write_bytes(images_zip(7))
+    where = Patient(CloudStorage("gs://any/export"), wait_s=0.3)
+    gallery, cards = Gallery(where, tmp_path / "baked.zip"), Cards(where)
+    began = time.monotonic()
+    for _ in range(20):
+        assert len(gallery.samples()) == 7
+        gallery.answered(10)
+        assert not cards.trained_on_stand_in(10)
+    assert time.monotonic() - began < 4.0  # if each page waited: 6 s; the library is loaded meanwhile, too
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 def create_app(predictor: Predicts | None = None, settings: Settings | None = None) -> Flask:
     """Build the app; from the environment's variables unless `settings` are given. Raises SettingsError."""
-    # Imported here, so that gunicorn's master can check the settings without loading Flask and gRPC: what the
-    # master has loaded before it forks, a worker would share, and a reload would not renew.
+    # Imported here, so that `python -m webui` can check flags and settings before it loads Flask and gRPC.
     from webui.app import build_app
 
     return build_app(predictor, settings)

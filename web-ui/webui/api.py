@@ -19,8 +19,14 @@ from webui.served import Served
 from webui.serving_api import Prediction
 
 PREFIX = "/api/"
+TAKES = {
+    "predict": ("name", "addr", "port", "version"),
+    "models": ("name", "addr", "port"),
+    "sample": ("index", "after"),
+}
+"""What a route's address may hold behind the question mark."""
+
 _PICTURES = ("image/png", "image/jpeg")
-_MOST_VERSIONS = (1 << 63) - 1  # TensorFlow Serving's own: an int64
 
 
 def api(desk: Desk) -> Blueprint:
@@ -30,7 +36,7 @@ def api(desk: Desk) -> Blueprint:
     @views.post("/predict")
     def predict() -> Response:
         asked = desk.asked(desk.form(request.args))
-        image, version = _image()
+        version, image = whole(request.args, "version"), _image()
         answer = _prediction(asked, desk.predict(asked, image, version))
         return jsonify({**answer, "image": data_uri(_grey(image))})
 
@@ -53,6 +59,16 @@ def api(desk: Desk) -> Blueprint:
     def description() -> Response:
         return current_app.send_static_file("openapi.json")
 
+    @views.before_request
+    def known() -> None:
+        """Refuse what no route takes: a mistyped `indx=3` would else be answered as if nothing had been asked."""
+        takes = TAKES.get(request.path.removeprefix(PREFIX), ())
+        for name, values in request.args.lists():
+            if name not in takes:
+                raise BadValue(f"“{name[:40]}” means nothing here; there are: {', '.join(takes) or 'none'}.", name[:40])
+            if len(values) > 1:
+                raise BadValue(f"“{name}” is given {len(values)} times.", name)
+
     @views.after_request
     def fresh(response: Response) -> Response:
         response.cache_control.no_store = True
@@ -72,31 +88,19 @@ def problem(error: Problem | HTTPException) -> Response:
     return Response(json.dumps(told | ({"field": field} if field else {})), status, mimetype="application/problem+json")
 
 
-def _image() -> tuple[Image, int | None]:
-    """The image that came, and the version to ask: a picture, or JSON with 784 numbers."""
+def _image() -> Image:
+    """The image that came: a picture, or JSON with 784 numbers."""
     if request.mimetype in _PICTURES:
-        return intake.digit(request.get_data(cache=False)), whole(request.args, "version")
+        return intake.digit(request.get_data(cache=False))
     if request.mimetype != "application/json":
         raise UnsupportedPicture("Send image/png, image/jpeg, or JSON with 28 rows of 28 numbers as “image”.")
-    sent = _json()
-    version = whole(request.args, "version") if "version" not in sent else _number(sent["version"])
-    return _pixels(sent.get("image")), version
-
-
-def _json() -> dict[str, Any]:
     try:
         sent = json.loads(request.get_data(cache=False))
     except (ValueError, RecursionError) as error:
         raise BadValue("The body is no JSON.") from error
-    if not isinstance(sent, dict) or not set(sent) <= {"image", "version"}:
-        raise BadValue("The body is an object with “image” and, if one is meant, “version”.")
-    return sent
-
-
-def _number(value: object) -> int | None:
-    if value is not None and (type(value) is not int or not 0 <= value <= _MOST_VERSIONS):
-        raise BadValue("“version” is a whole number.", "version")
-    return value
+    if not isinstance(sent, dict) or set(sent) != {"image"}:
+        raise BadValue("The body is an object with “image” and nothing else.")
+    return _pixels(sent["image"])
 
 
 def _pixels(value: object) -> list[float]:

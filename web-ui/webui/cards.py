@@ -2,61 +2,76 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
-from typing import Any
 
+from webui.card import Card, clean, read_card
+from webui.memory import Memory
 from webui.storage import StorageError, Versions
 
 log = logging.getLogger("webui.cards")
 
-_LIMIT = 1 << 20  # bytes; a card takes about 2 KB
-_MOST_KEPT = 32
-
-
-class Card:
-    """Interim."""
-
-    def __init__(self, told):
-        self._told = told
-        data = told.get("dataset")
-        self.stand_in = isinstance(data, dict) and data.get("stand_in") is True
-        self.test_accuracy = told.get("metrics", {}).get("test_accuracy")
-
-    def as_json(self):
-        return {"tag": self._told.get("tag"), "test_accuracy": self.test_accuracy, "stand_in": self.stand_in}
+_LIMIT = 1 << 20  # bytes; a card takes about 2 KB, aliases.json 150 KB at most
 
 
 class Cards:
-    """Reads `<base>/<version>/model_card.json` once per version; a published card never changes."""
+    """Reads `<base>/<version>/model_card.json` once per version: a published card never changes.
 
-    def __init__(self, versions: Versions | None) -> None:
+    A version without a card, or with a broken one, is asked again after `rest_s`; so is `aliases.json`, which changes.
+    """
+
+    def __init__(self, versions: Versions | None, rest_s: float = 10.0) -> None:
         self._versions = versions
-        self._kept: dict[int, dict[str, Any]] = {}
+        self._cards = Memory[Card](most=32, rest_s=rest_s)
+        self._forced = Memory[dict[str, str | None]](most=1, rest_s=rest_s, keep_s=rest_s)
 
     def card(self, version: int) -> Card | None:
-        """The version's card, or None when there is none; one that cannot be read is logged, not raised."""
-        card = self._kept.get(version)
-        if card is None and self._versions is not None:
-            try:
-                card = _read(self._versions, version)
-            except (StorageError, ValueError, RecursionError) as error:
-                log.warning("model card of version %d: %s", version, error)
-            if card is not None:
-                if len(self._kept) >= _MOST_KEPT:
-                    self._kept.clear()
-                self._kept[version] = card
-        return card and Card(card)
+        """The version's card, or None when there is none; one that cannot be read is logged, not raised.
+
+        Its `forced` says which figure it missed where somebody served it all the same: `aliases.json` knows that.
+        """
+        card = self._card(version)
+        forced = self._forced.get("", self._read_forced) if card else None
+        return dataclasses.replace(card, forced=forced.get(str(version))) if card and forced else card
 
     def trained_on_stand_in(self, version: int) -> bool:
         """Whether the version learned the stand-in data set; False when nothing says so."""
-        card = self.card(version)
-        return card is not None and card.stand_in
+        card = self._card(version)
+        return card is not None and card.stand_in is True
+
+    def data(self, version: int) -> tuple[str, bool] | None:
+        """The data set that the version learned, and whether it is the stand-in; None when nothing says which."""
+        card = self._card(version)
+        return (card.dataset, card.stand_in is True) if card and card.dataset else None
+
+    def _card(self, version: int) -> Card | None:
+        return self._cards.get(str(version), lambda: self._read_card(version))
+
+    def _read_card(self, version: int) -> Card | None:
+        try:
+            packed = self._versions.read(str(version), "model_card.json", _LIMIT) if self._versions else None
+            if packed is None:
+                return None
+            card = read_card(json.loads(packed))
+        except (StorageError, ValueError, RecursionError) as error:
+            log.warning("model card of version %d: %s", version, error)
+            return None
+        if card is None:
+            log.warning("model card of version %d: it is no JSON object", version)
+        return card
+
+    def _read_forced(self) -> dict[str, str | None] | None:
+        try:
+            packed = self._versions.beside("aliases.json", _LIMIT) if self._versions else None
+            return None if packed is None else _forced(json.loads(packed))
+        except (StorageError, ValueError, RecursionError) as error:
+            log.warning("aliases.json: %s", error)
+            return None
 
 
-def _read(versions: Versions, version: int) -> dict[str, Any] | None:
-    packed = versions.read(str(version), "model_card.json", _LIMIT)
-    card = None if packed is None else json.loads(packed)
-    if not isinstance(card, dict | None):
-        raise ValueError("it is no JSON object")  # noqa: TRY004  # bad data, not a bad call
-    return card
+def _forced(record: object) -> dict[str, str | None]:
+    """By version, which figure it missed when it was last promoted or put on trial; None: none, as most."""
+    history = record.get("history") if isinstance(record, dict) else None
+    events = [each for each in history if isinstance(each, dict)] if isinstance(history, list) else []
+    return {each["version"]: clean(each.get("forced")) for each in events if isinstance(each.get("version"), str)}

@@ -1,42 +1,42 @@
-"""Asks model servers for digits over gRPC: one channel a server, every call with a deadline."""
+"""Asks model servers for digits over gRPC: at checked addresses only, every call with a deadline."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 
-from webui import problems, serving_api
+from webui import limits, problems, serving_api
+from webui.addresses import Addresses
+from webui.channels import Channels
 from webui.servers import Server
 from webui.serving_api import Prediction, Version
 
 log = logging.getLogger("webui.client")
 
-_CHANNEL_OPTIONS = (
-    ("grpc.enable_http_proxy", 0),  # a model server is a neighbour; never send it through https_proxy
-    ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups beside the address
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),  # also the limit of one attempt to connect
-    ("grpc.max_reconnect_backoff_ms", 1000),  # a server that is back is found within about a second
-    ("grpc.keepalive_time_ms", 3000),  # while a call waits: a peer that vanished shows before the deadline
-    ("grpc.keepalive_timeout_ms", 1000),
-    ("grpc.max_receive_message_length", 1 << 20),  # an answer is about 200 bytes
-)
+_BURST_S = 0.2  # a call takes milliseconds: of more than may be made at once, the others' turn comes soon
 
 
 class Predictor:
-    """Asks for predictions, from any thread. Channels open at the first call, so after gunicorn's fork."""
+    """Asks for predictions, from any thread. A channel opens at the first call to its server."""
 
-    def __init__(self, deadline_s: float = 5.0, most_at_once: int = 256) -> None:
-        """`deadline_s`: seconds for one call. `most_at_once`: calls in flight; more are refused at once, so
-        that a server that hangs cannot take every thread of this process, /healthz among them."""
+    def __init__(
+        self,
+        deadline_s: float = 5.0,
+        most_at_once: int = limits.PREDICTIONS_AT_ONCE,
+        addresses: Addresses | None = None,
+    ) -> None:
+        """`deadline_s`: seconds for one call, looking its server up included. `most_at_once`: calls in flight;
+        more are refused after a moment, so that a server that hangs cannot take every thread of this process.
+        `addresses`: says which servers may be called and where they are; any may be unless given."""
         self._deadline_s = deadline_s
         self._slots = threading.BoundedSemaphore(most_at_once)
-        self._channels: dict[Server, grpc.Channel] = {}
-        self._lock = threading.Lock()
+        self._addresses = addresses or Addresses()
+        self._channels = Channels()
 
     def predict(
         self, server: Server, model: str, image: bytes | Sequence[float], version: int | None = None
@@ -46,7 +46,7 @@ class Predictor:
         Without a version the server chooses: the newest that it has, or what a router in front of it draws.
         """
         message = serving_api.request(model, image, version).SerializeToString()
-        if not self._slots.acquire(blocking=False):
+        if not self._slots.acquire(timeout=_BURST_S):
             raise problems.NotReady("Too many predictions are waiting already; try again shortly.")
         try:
             started = time.perf_counter()
@@ -64,11 +64,14 @@ class Predictor:
     def versions(self, server: Server, model: str, timeout_s: float = 1.0) -> tuple[Version, ...]:
         """The versions that `server` has or had, the highest first; none where it does not say.
 
-        It is a help beside a prediction, so what fails here is nobody's problem: the prediction says it better.
+        It is a help beside a prediction, which says better what fails. Raises Refused for a server that may not be
+        asked.
         """
         message = serving_api.status_request(model).SerializeToString()
         try:
             return serving_api.versions(self._call(server, serving_api.STATUS)(message, timeout=timeout_s))
+        except problems.Refused:
+            raise
         except (grpc.RpcError, problems.Problem, ValueError) as error:
             code = error.code().name if isinstance(error, grpc.RpcError) else error
             log.info("versions of model %r at %s: %s", model, server, code)
@@ -76,16 +79,19 @@ class Predictor:
 
     def close(self) -> None:
         """Close every channel; a later call opens a new one."""
-        with self._lock:
-            while self._channels:
-                self._channels.popitem()[1].close()
+        self._channels.close()
 
-    def _call(self, server: Server, method: str) -> grpc.UnaryUnaryMultiCallable:
-        with self._lock:
-            if server not in self._channels:
-                self._channels[server] = grpc.insecure_channel(server.target, options=_CHANNEL_OPTIONS)
-            # Bytes in, bytes out: gRPC logs a traceback when a deserializer of its own fails.
-            return self._channels[server].unary_unary(method)
+    def _call(self, server: Server, method: str) -> Callable[..., bytes]:
+        """What calls `method` of `server`: bytes in, bytes out, for gRPC logs a traceback when a deserializer of
+        its own fails. It raises what `Addresses.of` does, or grpc.RpcError."""
+        return partial(self._called, server, method)
+
+    def _called(self, server: Server, method: str, message: bytes, timeout: float) -> bytes:
+        began = time.monotonic()
+        addresses = self._addresses.of(server, timeout)
+        left = timeout - (time.monotonic() - began)
+        with self._channels.to(server, addresses) as channel:
+            return bytes(channel.unary_unary(method)(message, timeout=left))
 
     def _problem(self, error: grpc.RpcError, server: Server, model: str, version: int | None) -> problems.Problem:
         """The sentence for a failed call; the server's own words go to the log, on one line."""

@@ -63,7 +63,7 @@ class Desk:
         self._predictor = predictor
         self._measures = measures
         usual = (settings.model_name, Server(settings.address, settings.port))
-        self._roster = Roster(predictor, usual, settings.version_servers)
+        self._roster = Roster(predictor, usual, tuple(settings.version_servers.items()))
 
     def form(self, values: MultiDict[str, str]) -> Form:
         """The form's fields; what is not given is pre-filled."""
@@ -81,6 +81,8 @@ class Desk:
         with self._measures.prediction() as measured:
             prediction = self._predictor.predict(server, asked.model, image, version)
             measured.took(prediction.latency_ms)
+        if version is None and asked.model == self.settings.model_name:
+            self.gallery.answered(prediction.version)
         return prediction
 
     def versions(self, asked: Asked) -> tuple[Served, ...]:
@@ -106,7 +108,7 @@ class Desk:
 def whole(values: MultiDict[str, str], name: str) -> int | None:
     """A whole number from the query, or None where it is not given; BadValue for anything else."""
     text = values.get(name)
-    if not text:
+    if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise BadValue(f"“{name}” is a whole number.")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from werkzeug.datastructures import MultiDict
 
-from webui.problems import BadValue, Refused
+from webui.allowed import Allowed
+from webui.problems import BadValue
 from webui.servers import Server, read_host, read_port
 from webui.settings import Settings
 
@@ -39,8 +40,8 @@ class Form:
             raise BadValue("The model name takes letters, digits, dots, dashes and underscores.", "name")
         return self.name
 
-    def server(self, allowed: tuple[Server, ...]) -> Server:
-        """The server, which must be one of `allowed`: BadValue when it is none, Refused when it is another.
+    def server(self, allowed: Allowed) -> Server:
+        """The server, which must be on the list: BadValue when it is none, Refused when it is another.
 
         No name is resolved and nothing is connected before this has said yes.
         """
@@ -52,8 +53,5 @@ class Form:
             server = Server(host, read_port(self.port))
         except ValueError as error:
             raise BadValue("The port is a whole number from 1 to 65535.", "port") from error
-        if server not in allowed:
-            named = ", ".join(str(each) for each in allowed)
-            field = "port" if any(server.host == each.host for each in allowed) else "addr"
-            raise Refused(f"This page may not connect to {server}, only to {named}.", field)
+        allowed.check(server)
         return server

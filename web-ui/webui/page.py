@@ -8,7 +8,7 @@ from webui import intake
 from webui.desk import Asked, Desk, whole
 from webui.form import Form
 from webui.problems import BadValue, Problem
-from webui.samples import Sample
+from webui.samples import Sample, Samples
 
 UPLOAD = "file"
 """The name of the field that holds a picture."""
@@ -26,7 +26,7 @@ def page(desk: Desk) -> Blueprint:
             samples = desk.gallery.samples()
             at, after = whole(request.args, "image"), whole(request.args, "after")
             sample = samples.pick(after) if at is None else samples.at(at)
-            return _answer(desk, form, asked, sample)
+            return _answer(desk, form, asked, sample, samples)
         except Problem as problem:
             return _response(problem.status, form=form, problem=problem)
 
@@ -35,21 +35,22 @@ def page(desk: Desk) -> Blueprint:
         form = desk.form(request.form)
         try:
             asked = desk.asked(form)
-            sent = request.files.get(UPLOAD)
-            if sent is None or not sent.filename:
-                raise BadValue("Choose a picture first: a PNG or JPEG of one digit.", UPLOAD)
-            return _answer(desk, form, asked, Sample(None, intake.digit(sent.read()), None))
+            return _answer(desk, form, asked, Sample(None, intake.digit(_sent()), None))
         except Problem as problem:
             return _response(problem.status, form=form, problem=problem)
-
-    @views.get("/healthz")
-    def healthz() -> Response:
-        return Response("ok\n", mimetype="text/plain")
 
     return views
 
 
-def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:
+def _sent() -> bytes:
+    """The picture that was posted."""
+    sent = request.files.get(UPLOAD)
+    if sent is None or not sent.filename:
+        raise BadValue("Choose a picture first: a PNG or JPEG of one digit.", UPLOAD)
+    return sent.read()
+
+
+def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample, samples: Samples | None = None) -> Response:
     prediction = desk.predict(asked, sample.pixels)
     chosen = whole(request.args, "card") or prediction.version
     return _response(
@@ -57,7 +58,7 @@ def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:
         form=form,
         server=asked.server,
         sample=sample,
-        samples=desk.gallery.samples() if sample.index is not None else None,
+        samples=samples,
         prediction=prediction,
         opinions=desk.compare(asked, sample.pixels),
         versions=[(one, desk.card(asked, one.number)) for one in desk.versions(asked)],
@@ -69,7 +70,7 @@ def _answer(desk: Desk, form: Form, asked: Asked, sample: Sample) -> Response:
 
 def _stand_in(desk: Desk, asked: Asked, version: int) -> bool:
     card = desk.card(asked, version)
-    return card is not None and card.stand_in
+    return card is not None and card.stand_in is True
 
 
 def _response(status: int, **values: object) -> Response:

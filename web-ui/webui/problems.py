@@ -47,6 +47,13 @@ class UnknownModel(Problem):
     status = 404
 
 
+class NoImage(Problem):
+    """There is no test image of that number."""
+
+    status = 404
+    heading = "No image."
+
+
 class ServerDown(Problem):
     """Nothing that speaks gRPC answers at the address."""
 

@@ -1,4 +1,4 @@
-"""Test images: a small zip of idx files that the trainer puts beside every model version, kept in memory."""
+"""Test images: small zips of idx files, the image's own and one beside every model version, kept in memory."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from webui.card import title
+from webui.cards import Cards
+from webui.memory import Memory
 from webui.png import PIXELS, SIDE
-from webui.problems import BadValue, NotReady
+from webui.problems import NoImage, NotReady
 from webui.storage import StorageError, Versions
 
 log = logging.getLogger("webui.samples")
@@ -47,7 +50,7 @@ class Samples:
     @property
     def title(self) -> str:
         """The data set's name for a reader."""
-        return {"mnist": "MNIST", "digits": "scikit-learn’s digits"}.get(self.dataset, self.dataset)
+        return title(self.dataset)
 
     def pick(self, after: int | None = None) -> Sample:
         """A random image; never the one at `after`, so that “another” is another."""
@@ -57,9 +60,9 @@ class Samples:
         return self.at(index)
 
     def at(self, index: int) -> Sample:
-        """The image at a place, from 0; BadValue where there is none."""
+        """The image at a place, from 0; NoImage where there is none."""
         if index >= len(self):
-            raise BadValue(f"There is no test image {index}; they are numbered 0 to {len(self) - 1}.")
+            raise NoImage(f"There is no test image {index}; they are numbered 0 to {len(self) - 1}.")
         return Sample(index, self.images[index * PIXELS : (index + 1) * PIXELS], self.labels[index])
 
 
@@ -107,35 +110,65 @@ def _json(text: bytes) -> object:
 
 
 class Gallery:
-    """The test set on show: a file baked into the image, or the newest version's, read once per version."""
+    """The test set on show: the image's own while the model learned the same data, else the version's own.
 
-    def __init__(self, versions: Versions | None, file: Path | None = None) -> None:
+    It goes by the version that answered last; before any has, by the newest one.
+    """
+
+    def __init__(self, versions: Versions | None, file: Path | None = None, cards: Cards | None = None) -> None:
+        """`file`: the image's own zip, if there is one. `cards`: those of the same versions."""
         self._versions = versions
         self._file = file
-        self._shown: tuple[str, Samples] | None = None
+        self._cards = cards or Cards(versions)
+        self._answered: int | None = None
+        self._kept = Memory[Samples](most=4, rest_s=10.0)
+
+    def answered(self, version: int) -> None:
+        """Note which version of the configured model answered: the next images are for that one."""
+        self._answered = version
 
     def samples(self) -> Samples:
         """The current test set; NotReady when there is none yet or it cannot be read."""
+        baked = self._kept.get("file", self._read_file) if self._file else None
+        samples = self._own(baked) or baked
+        if samples is None:
+            raise NotReady("The test images cannot be read; this page's own log says why.")
+        return samples
+
+    def _own(self, baked: Samples | None) -> Samples | None:
+        """The version's own set; None where `baked` is as good, and where it cannot be read."""
+        if self._answered is not None:
+            own = self._of(str(self._answered), baked)
+            if own or baked:
+                return own
         try:
-            where = str(self._file) if self._file else self._newest()
-            if self._shown is None or self._shown[0] != where:
-                self._shown = (where, unpack(self._read(where)))
-        except (StorageError, OSError, ValueError) as error:
+            newest = self._versions.newest(PATH) if self._versions else None
+        except StorageError as error:
             log.warning("test images: %s", error)
-            raise NotReady("The test images cannot be read; this page's own log says why.") from error
-        return self._shown[1]
-
-    def _newest(self) -> str:
-        version = self._versions.newest(PATH) if self._versions else None
-        if version is None:
+            return None
+        if newest is None and self._file is None:
             raise NotReady("There are no test images yet: train a model first.")
-        return version
+        return None if newest is None else self._of(newest, baked)
 
-    def _read(self, where: str) -> bytes:
-        if self._file:
-            with self._file.open("rb") as file:
-                return file.read(_LIMIT)
-        packed = self._versions.read(where, PATH, _LIMIT) if self._versions else None
-        if packed is None:  # removed between looking and reading
-            raise StorageError(f"version {where} lost its test images")
-        return packed
+    def _of(self, version: str, baked: Samples | None) -> Samples | None:
+        if baked and self._cards.data(int(version)) in (None, (baked.dataset, baked.stand_in)):
+            return None
+        return self._kept.get(version, lambda: self._read(version))
+
+    def _read_file(self) -> Samples | None:
+        try:
+            with (self._file or Path()).open("rb") as file:
+                return unpack(file.read(_LIMIT))
+        except (OSError, ValueError) as error:
+            log.warning("test images: %s: %s", self._file, error)
+            return None
+
+    def _read(self, version: str) -> Samples | None:
+        try:
+            packed = self._versions.read(version, PATH, _LIMIT) if self._versions else None
+            if packed:
+                return unpack(packed)
+            log.warning("test images of version %s: it has none", version)
+        except (StorageError, ValueError) as error:
+            log.warning("test images of version %s: %s", version, error)
+        return None

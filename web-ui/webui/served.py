@@ -42,7 +42,7 @@ class Roster:
     questions about versions to the stable server, so both servers are asked by their own addresses too."""
 
     def __init__(self, knows: Knows, usual: tuple[str, Server], tracks: tuple[tuple[str, Server], ...]) -> None:
-        """`usual`: the configured model and server; `tracks`: the two servers of a canary, by their roles."""
+        """`usual`: the configured model and server; `tracks`: a canary's two servers by their roles, stable first."""
         self._knows = knows
         self._usual = usual
         self._tracks = tracks
@@ -55,7 +55,8 @@ class Roster:
         if (model, server) == self._usual:
             tracks = [(role, other, self._ask(model, other)) for role, other in self._tracks]
             if all(versions for _, _, versions in tracks):  # one alone is no canary
-                for role, other, versions in tracks:
+                # The canary's server has the stable version too, which so has the last word.
+                for role, other, versions in reversed(tracks):
                     found |= {one.number: _served(one, role, other) for one in versions if one.state == "AVAILABLE"}
         return tuple(sorted(found.values(), key=lambda one: one.number, reverse=True))
 

@@ -1,4 +1,4 @@
-"""Which model servers exist for this page: reading a host and a port, and writing them as gRPC wants them."""
+"""What a model server is for this page: reading a host and a port, and writing them again."""
 
 from __future__ import annotations
 
@@ -20,16 +20,11 @@ class Server(NamedTuple):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    @property
-    def target(self) -> str:
-        """The gRPC target; its scheme is always ours, so no host can turn into `unix:` or the like."""
-        if ":" in self.host:
-            return f"ipv6:{self}"
-        return f"ipv4:{self}" if self.host.replace(".", "").isdigit() else f"dns:///{self}"
-
 
 def read_host(text: str) -> str:
     """Return the host in one spelling, or raise ValueError; no port, scheme, path, zone or user passes."""
+    if not text.isascii():  # "K" in lower case is "k" for the Kelvin sign too
+        raise ValueError(f"{text!r} is no host name")
     host = text.strip().lower()
     if ":" in host:
         bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from webui.allowed import Allowed, Namespace, cluster_domain, is_loopback, read_entry, read_namespace
 from webui.servers import Server, read_host, read_port, read_server
 
 T = TypeVar("T")
+
+_DEFAULT = Allowed((Server("mnist-service", 9000),))
 
 
 class SettingsError(Exception):
@@ -17,15 +20,19 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """The form's pre-filled values, where models and test images lie, and whom the form may name."""
+    """The form's pre-filled values, where models and test images lie, and whom the form may name.
+
+    `version_servers`: the servers of single versions while a canary is on, by `stable` and `canary`; they are the
+    operator's words, and may be asked whether or not the form may name them.
+    """
 
     model_name: str = "mnist"
     address: str = "mnist-service"
     port: int = 9000
     model_base_path: str = ""
     test_images: str = ""
-    allowed: tuple[Server, ...] = (Server("mnist-service", 9000),)
-    version_servers: tuple[tuple[str, Server], ...] = ()
+    allowed: Allowed = _DEFAULT
+    version_servers: Mapping[str, Server] = field(default_factory=dict)
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -41,6 +48,7 @@ class Settings:
             model_base_path=environ.get("MODEL_BASE_PATH", ""),
             test_images=environ.get("TEST_IMAGES", ""),
             allowed=_allowed(environ, configured),
+            version_servers=_version_servers(environ.get("MODEL_VERSION_SERVERS", "")),
         )
 
 
@@ -52,14 +60,32 @@ def _read(name: str, environ: Mapping[str, str], default: str, reader: Callable[
         raise SettingsError(f"{name} is {text!r}; it must be {right}.") from error
 
 
-def _allowed(environ: Mapping[str, str], configured: Server) -> tuple[Server, ...]:
-    listed = [part for part in environ.get("ALLOWED_MODEL_SERVERS", "").split(",") if part.strip()]
+def _allowed(environ: Mapping[str, str], configured: Server) -> Allowed:
+    """The list as given; else the configured server and the Services of its namespace, where that is known."""
+    named = environ.get("MODEL_SERVER_NAMESPACE")
+    home = _read("MODEL_SERVER_NAMESPACE", environ, "", read_namespace, "a namespace") if named else ""
     try:
-        servers = tuple(dict.fromkeys(read_server(part) for part in listed))
+        given = [read_entry(part) for part in environ.get("ALLOWED_MODEL_SERVERS", "").split(",") if part.strip()]
     except ValueError as error:
-        raise SettingsError(f"ALLOWED_MODEL_SERVERS: {error}; write host:port, with commas between them.") from error
-    if servers and configured not in servers:
+        raise SettingsError(
+            f"ALLOWED_MODEL_SERVERS: {error}; write host:port or *.namespace:port, with commas between them."
+        ) from error
+    beside = [Namespace(home, configured.port)] if home and not is_loopback(configured.host) else []
+    allowed = Allowed(tuple(dict.fromkeys(given or [configured, *beside])), home, cluster_domain())
+    if not allowed.permits(configured):
         raise SettingsError(
             f"ALLOWED_MODEL_SERVERS leaves out {configured}, the server the form is pre-filled with; add it."
         )
-    return servers or (configured,)
+    return allowed
+
+
+def _version_servers(text: str) -> dict[str, Server]:
+    """Read `stable=HOST:PORT,canary=HOST:PORT`; raise SettingsError."""
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    try:
+        servers = {name.strip(): read_server(server) for name, _, server in parts}
+    except ValueError as error:
+        raise SettingsError(f"MODEL_VERSION_SERVERS: {error}; write stable=host:port,canary=host:port.") from error
+    if "" in servers or len(servers) < len(parts):
+        raise SettingsError(f"MODEL_VERSION_SERVERS is {text!r}; each server needs a name of its own before the =.")
+    return servers

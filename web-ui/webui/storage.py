@@ -24,12 +24,17 @@ class Versions(Protocol):
     def read(self, version: str, path: str, limit: int) -> bytes | None:
         """The first `limit` bytes at most of a version's file; None when it is not there."""
 
+    def beside(self, name: str, limit: int) -> bytes | None:
+        """The same of a file that lies beside `export`, for all versions."""
+
 
 def versions(base_path: str) -> Versions | None:
     """Where the exported versions lie: a folder, `gs://bucket/prefix`, or None when nothing is configured."""
     if not base_path:
         return None
-    return CloudStorage(base_path) if base_path.startswith("gs://") else Folder(Path(base_path))
+    from webui.patience import Patient  # here, because it is made of what this module says
+
+    return Patient(CloudStorage(base_path)) if base_path.startswith("gs://") else Folder(Path(base_path))
 
 
 class Folder:
@@ -48,13 +53,20 @@ class Folder:
         return _highest(found)
 
     def read(self, version: str, path: str, limit: int) -> bytes | None:
-        try:
-            with (self._base / version / path).open("rb") as file:
-                return file.read(limit)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageError(f"{self._base / version / path}: {error.strerror}") from error
+        return _start(self._base / version / path, limit)
+
+    def beside(self, name: str, limit: int) -> bytes | None:
+        return _start(self._base.parent / name, limit)
+
+
+def _start(path: Path, limit: int) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(limit)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
 
 
 class CloudStorage:
@@ -78,9 +90,16 @@ class CloudStorage:
         return version
 
     def read(self, version: str, path: str, limit: int) -> bytes | None:
+        return self._start(f"{self._prefix}{version}/{path}", limit)
+
+    def beside(self, name: str, limit: int) -> bytes | None:
+        above = self._prefix.rstrip("/").rpartition("/")[0]
+        return self._start(f"{above}/{name}" if above else name, limit)
+
+    def _start(self, name: str, limit: int) -> bytes | None:
         from google.api_core.exceptions import NotFound
 
-        blob = self._bucket().blob(f"{self._prefix}{version}/{path}")
+        blob = self._bucket().blob(name)
         try:
             return bytes(blob.download_as_bytes(end=limit - 1, timeout=self._TIMEOUT_S, retry=None))
         except NotFound:
