@@ -29,6 +29,12 @@ USUAL = ("train", "web-ui")
 """Those that `build` builds; the notebook's is built by the stage that is not one of `all`."""
 
 
+PUBLIC_MIRRORS = (
+    "https://storage.googleapis.com/cvdf-datasets/mnist/", "https://ossci-datasets.s3.amazonaws.com/mnist/",
+)  # fmt: skip
+"""MNIST's, which the page's build knows by itself."""
+
+
 def content_hash(folder: Path) -> str:
     """SHA-256 over the names and bytes of a folder's files, caches apart; hex, 64 digits."""
     digest = hashlib.sha256()
@@ -50,10 +56,13 @@ def build_args(settings: Settings, name: str) -> dict[str, str]:
     """The --build-arg values of an image.
 
     The trainer's TensorFlow comes with CUDA's libraries where there are GPUs; the notebook's image is made from the
-    trainer's.
+    trainer's; the page's test images come from the mirrors that the settings name in place of the public ones.
     """
     if name == "notebook":
         return {"TRAINER": reference(settings, "train")}
+    if name == "web-ui":
+        mirrors = settings.data.mirrors
+        return {} if mirrors == PUBLIC_MIRRORS else {"MNIST_MIRRORS": " ".join(mirrors)}
     return {"TENSORFLOW": "tensorflow[and-cuda]"} if name == "train" and settings.training.gpus else {}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import make_test_images
-from pipeline import manifests, served
+from pipeline import images, manifests, served
 from pipeline.config import load
 from pipeline.settings import ROOT
 from pipeline.versions import SHAPING
@@ -135,6 +135,7 @@ def test_the_web_ui_may_ask_the_servers_that_its_manifest_names() -> None:
 
 def test_the_page_image_gets_its_test_images_from_where_the_trainer_does_and_checks_them_by_the_same_sums() -> None:
     assert make_test_images.MIRRORS == tuple(MIRRORS.split(",")) == load("staging").settings.data.mirrors
+    assert make_test_images.MIRRORS == images.PUBLIC_MIRRORS
     theirs = {one.name: one for one in download.MNIST}
     for ours, magic in ((make_test_images.IMAGES, idx.IMAGES), (make_test_images.LABELS, idx.LABELS)):
         same = theirs[ours.name]

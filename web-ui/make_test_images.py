@@ -205,4 +205,5 @@ def main(argv: Sequence[str], mnist_dir: str = "", patience: Patience = Patience
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ.get("MNIST_DIR", "")))
+    named = [f"--mirror={one}" for one in os.environ.get("MNIST_MIRRORS", "").split()]  # the image's build argument
+    sys.exit(main([*sys.argv[1:], *named], os.environ.get("MNIST_DIR", "")))

@@ -66,6 +66,15 @@ def test_the_tag_changes_with_the_platform_and_the_build_arguments(root: Path, c
     assert images.tag(settings(change), "train") != images.tag(settings(), "train")
 
 
+def test_the_pages_test_images_come_from_the_mirrors_that_the_settings_name(root: Path) -> None:
+    own = settings("data.mirrors=[https://example.org/mnist/, https://example.org/again/]")
+    assert images.build_args(settings(), "web-ui") == {}
+    assert images.build_args(own, "web-ui") == {
+        "MNIST_MIRRORS": "https://example.org/mnist/ https://example.org/again/"
+    }
+    assert images.tag(own, "web-ui") != images.tag(settings(), "web-ui")
+
+
 @pytest.mark.parametrize("path", ["trainer/__pycache__/main.pyc", "trainer/.main.py.swp", "serving/main.py"])
 def test_caches_hidden_files_and_other_folders_do_not_change_the_tag(root: Path, path: str) -> None:
     before = images.tag(settings(), "train")

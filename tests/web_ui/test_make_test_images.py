@@ -6,8 +6,11 @@ import dataclasses
 import gzip
 import hashlib
 import io
+import os
 import random
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -34,6 +37,7 @@ from make_test_images import (
     packed,
     values,
 )
+from tests.web_ui.conftest import WEB_UI
 from webui.samples import unpack
 
 QUICK = Patience(rounds=2, silent=0.3, file=1.0, pause=0.05)
@@ -263,3 +267,16 @@ def test_only_addresses_of_the_web_are_mirrors(
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path / "made.zip"), f"--mirror={address}"])
     assert "is no http:// or https:// address" in capsys.readouterr().err
+
+
+def test_the_images_build_argument_names_the_mirrors(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "MNIST_DIR"}
+    done = subprocess.run(
+        [sys.executable, WEB_UI / "make_test_images.py", tmp_path / "made.zip"],
+        env=environ | {"MNIST_MIRRORS": "https://example.org/mnist/ ftp://example.org/"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "'ftp://example.org/' is no http:// or https:// address" in done.stderr
