@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Response, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 MARKS = [
@@ -34,6 +34,8 @@ FOUR = (
     ((0.62, 0.2), (0.61, 0.4), (0.6, 0.6), (0.59, 0.8)),
 )
 """A 4 in two strokes."""
+
+expect.set_options(timeout=15_000)  # Playwright's own 5 s are little on a machine that tests with every core
 
 Strokes = tuple[tuple[tuple[float, float], ...], ...]
 
