@@ -40,10 +40,12 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     folder = tmp_path_factory.mktemp("fuzz")
     publish(folder / "export", Behaviour.version)
     server, port = serve(Behaviour())
+    other, _ = serve(Behaviour(), port, "[::1]")  # the same machine by its other name, which may be asked for too
     variables = {"MODEL_SERVER_ADDRESS": "127.0.0.1", "MODEL_SERVER_PORT": port, "MODEL_BASE_PATH": folder / "export"}
     with running_ui(folder / "ui.log", **variables) as started:
         yield started
-    server.stop(0).wait()
+    for one in (server, other):
+        one.stop(0).wait()
     assert "Traceback" not in (folder / "ui.log").read_text()
 
 
