@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fakes.world import OPERATOR
-from pipeline import cloud, clusters, config, doctor, hands, manifests, project, stages, toolbox, tools, tracks
+from pipeline import cloud, clusters, config, doctor, hands, images, manifests, project, stages, toolbox, tools, tracks
 from pipeline.clusters import access, orphans
 from pipeline.commands import Command, Probe, Step, Steps, Together
 from pipeline.errors import PipelineError
@@ -50,7 +53,13 @@ def settings(*changes: str) -> Settings:
 
 
 def every_command() -> dict[str, Command]:
-    """Each command once, by its command line."""
+    """Each command once, by its command line; the images' sources are read once, not ten thousand times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "content_hash", functools.cache(images.content_hash))
+        return found_in_variants()
+
+
+def found_in_variants() -> dict[str, Command]:
     found: dict[str, Command] = {}
     for changes in VARIANTS.values():
         for command in itertools.chain(of_stages(settings(*changes)), of_people(settings(*changes))):

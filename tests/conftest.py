@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -35,6 +37,9 @@ NOT_PASSED_ON = ("MNIST_DIR", "INVOKE_ENV", "PIPELINE_COMMAND")
 for _name in ("INVOKE_ENV", "PIPELINE_COMMAND"):
     os.environ.pop(_name, None)  # `./inv test` sets the second; what runs within the tests' own process reads it too
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of a thousand starts of Python compiles all that it imports
+sys.dont_write_bytecode = False
+
 hypothesis.settings.register_profile("here", deadline=None)  # an example's time says how busy the machine is
 hypothesis.settings.load_profile("here")
 
@@ -42,11 +47,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it th
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = (ROOT / "tests" / "longest.txt").read_text().split()
+"""The files that take half a minute or more, the longest first."""
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the files that run the longest: a process that is left with one at the end has all others wait."""
-    longest = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in longest)
+    place = {ROOT / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+    if not config.getoption("--every"):
+        for item in items:
+            for mark in item.iter_markers("repeats"):
+                reason = f"{mark.args[0]} shows the same: pytest --every has it here too"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 class Checkout:
@@ -108,12 +122,22 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@functools.cache
+def compile_all() -> None:
+    """Compile the repository's modules once: every start of invoke in a copy would do it again."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            compileall.compile_dir(ROOT / part, quiet=2)
+
+
 def copied(to: Path) -> Checkout:
+    """A copy of the repository, compiled modules and all: they are known by their sources' times, which are kept."""
+    compile_all()
     to.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, to / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, to / part)
         elif source.exists():
             shutil.copy2(source, to / part)
     return Checkout(to)
@@ -180,10 +204,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-expected", action="store_true", help="write the expected files anew, then compare")
     parser.addoption("--requests", type=int, default=3000, help="how many requests tests/serving/test_load.py sends")
     parser.addoption("--seconds", type=float, default=8, help="how long tests/web_ui/test_load.py asks")
-    parser.addoption("--every", action="store_true", help="break runs off at every write instead of at each third")
+    parser.addoption("--every", action="store_true", help="all rows, and runs broken off at every write")
 
 
 @pytest.fixture(scope="session")
 def stride(pytestconfig: pytest.Config) -> int:
     """How many writes further a run goes each time before it is broken off."""
-    return 1 if pytestconfig.getoption("--every") else 3
+    return 1 if pytestconfig.getoption("--every") else 5

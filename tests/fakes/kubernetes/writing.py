@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+SAFE: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where there is one: it reads an apply ten times as fast."""
+
 NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -80,7 +83,7 @@ def patch(cluster: Cluster, request: Request, target: Target) -> Reply:
     if current is None and not applies:
         raise refuse.not_found(target.kind, target.name)
     if current is None:
-        said = yaml.safe_load(request.body)
+        said = yaml.load(request.body, SAFE)  # noqa: S506
         made = new(cluster, request, target, copy.deepcopy(said))
         remember(cluster, request, made, said)
         return Reply.of(made, 201)
@@ -98,7 +101,7 @@ def patch(cluster: Cluster, request: Request, target: Target) -> Reply:
 def patched(cluster: Cluster, request: Request, target: Target, current: Object) -> tuple[Object, Any]:
     """The object after the request's patch, and the patch."""
     kind = request.headers.get("content-type", "").split(";")[0]
-    said = yaml.safe_load(request.body) if "yaml" in kind else request.json
+    said = yaml.load(request.body, SAFE) if "yaml" in kind else request.json  # noqa: S506
     if "apply-patch" in kind:
         before = cluster.managers.get((current["metadata"]["uid"], request.one("fieldManager")))
         result = patches.applied(current, before, said, own=not target.kind.custom)
