@@ -1,7 +1,7 @@
 """Bringing everything up where invoke is killed at every write: the next start goes on, and nothing is left running.
 
 A chain of runs is killed at every write once. The write is carried out, though nobody is left to hear of it, and the
-next run is killed at the one after, or without `--every` at the third after; the last completes. All that runs here is
+next run is killed at the one after, or without `--every` at the fifth after; the last completes. All that runs here is
 killed, as where a machine loses its power; what goes on where only invoke is killed is ended by the next start.
 """
 

@@ -2,9 +2,8 @@
 
 A chain of runs fails at every write once, and at all that would follow it: the next run makes that write and fails at
 the one after, so before each the cloud is as an undisturbed run has it there, and the last run completes; without
-`--every` it is each third write. Answers are
-lost for every write of one chain, each run of which tries again by itself where it may. What one apply sends besides a
-write that fails is seen while deploying.
+`--every` it is each fifth write. Answers are lost for every write of one chain, each run of which tries again by itself
+where it may. What one apply sends besides a write that fails is seen while deploying.
 """
 
 from __future__ import annotations
@@ -111,11 +110,11 @@ def test_fault_41_writes_that_were_made_but_not_answered_are_not_made_twice(
 
 
 def test_fault_52_what_one_apply_made_only_in_part_is_completed(
-    undisturbed: Run, new_flow: Callable[[str], Flow]
+    undisturbed: Run, new_flow: Callable[[str], Flow], stride: int
 ) -> None:
     """kubectl goes on with the other objects of a file where one fails."""
     flow = new_flow("in part")
-    runs = until_done(partial(Breaking(flow.cloud).fails, once=True, pattern="kubernetes"), "deploy")
+    runs = until_done(partial(Breaking(flow.cloud, stride).fails, once=True, pattern="kubernetes"), "deploy")
     runs.append(flow.run("all", "all"))
     assert (runs[-1].code, plain(runs[-1].left)) == (0, plain(undisturbed.left)), runs[-1].said
 

@@ -1,7 +1,8 @@
 """Taking everything down, broken off at every one of its writes: cleaning again leaves nothing behind.
 
-One environment is brought back as it was before each try. A write that fails: the rest goes all the same. A killed run:
-its write is carried out, and the next run is killed at the one after, or without `--every` at the third after.
+One environment is brought back as it was before each try. A write that fails: the rest goes all the same; without
+`--every` it is one write of each kind. A killed run: its write is carried out, and the next run is killed at the one
+after, or without `--every` at the fifth after.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ Failing = list[tuple[str, Run, Run]]
 
 
 @pytest.fixture(scope="module")
-def failing(flow: Flow, undisturbed: Run, bring_back: Callable[[], None]) -> Failing:
+def failing(flow: Flow, undisturbed: Run, bring_back: Callable[[], None], stride: int) -> Failing:
     """Each write, the run in which it alone fails, and the command that this says to go on with."""
     breaking, found = Breaking(flow.cloud), list[tuple[str, Run, Run]]()
-    for _ in undisturbed.writes:
+    for pattern in [""] * len(undisturbed.writes) if stride == 1 else STAYS:
         bring_back()
-        first = breaking.fails(*CLEAN, once=True)
+        first = breaking.fails(*CLEAN, once=True, pattern=pattern)
         words = way_on(first)
         found.append((breaking.met[-1].strip(), first, flow.run("again", *words[words.index("clean") :])))
     return found
