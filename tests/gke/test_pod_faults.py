@@ -145,29 +145,32 @@ def there(deployed: Quick) -> Iterator[Quick]:
 
 # Every scene
 
+HALF = pytest.param("first refused", marks=pytest.mark.repeats("second refused"))
+every = pytest.mark.parametrize("name", [HALF if name in HALF.values else name for name in SCENES])
 
-@pytest.mark.parametrize("name", SCENES)
+
+@every
 def test_a_fault_of_the_pods_ends_the_run_with_1(play: Play, name: str) -> None:
     assert play(name).first.code == 1, play(name).first.said
 
 
-@pytest.mark.parametrize("name", SCENES)
+@every
 def test_a_fault_of_the_pods_is_told_with_the_command_to_go_on_with(play: Play, name: str) -> None:
     stage = SCENES[name].stages[0]
     assert re.search(rf"\n  go on with: invoke --env=staging --set .* {stage}\n", play(name).first.error)
 
 
-@pytest.mark.parametrize("name", SCENES)
+@every
 def test_a_plan_after_a_fault_of_the_pods_changes_nothing(play: Play, name: str) -> None:
     assert play(name).plan.writes == []
 
 
-@pytest.mark.parametrize("name", SCENES)
+@every
 def test_the_run_after_a_fault_of_the_pods_completes(play: Play, name: str) -> None:
     assert play(name).repaired.code == 0, play(name).repaired.said
 
 
-@pytest.mark.parametrize("name", SCENES)
+@every
 def test_another_run_after_a_fault_of_the_pods_changes_nothing(play: Play, name: str) -> None:
     assert (play(name).again.code, play(name).again.writes) == (0, []), play(name).again.said
 
@@ -305,7 +308,13 @@ def test_fault_50_without_the_operator_the_way_to_it_is_told(play: Play) -> None
 # 52: what was applied by half
 
 
-@pytest.mark.parametrize(("name", "refused"), [("first refused", "/configmaps"), ("second refused", "/deployments")])
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        pytest.param("first refused", "/configmaps", marks=HALF.marks),
+        ("second refused", "/deployments"),
+    ],
+)
 def test_fault_52_a_manifest_that_was_applied_by_half_is_completed_by_the_next_run(
     play: Play, name: str, refused: str
 ) -> None:

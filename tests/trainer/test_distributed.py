@@ -149,7 +149,11 @@ def of_one_process(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     ("sets", "members"),
     [
         (("training.workers=1",), {"chief": 1, "worker": 1}),
-        (("training.workers=2",), {"chief": 1, "worker": 2}),
+        pytest.param(
+            ("training.workers=2",),
+            {"chief": 1, "worker": 2},
+            marks=pytest.mark.repeats("1+1, and the row of two workers and a parameter server,"),
+        ),
         (
             ("training.workers=2", "training.parameter_servers=1", "training.evaluator=true"),
             {"chief": 1, "worker": 2, "ps": 1},
