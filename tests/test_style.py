@@ -48,3 +48,8 @@ def test_git_holds_no_data_sets_no_keys_and_nothing_large() -> None:
         path = ROOT / name
         assert not name.endswith((".gz", ".pem", ".key", "-ubyte", ".npz")), name
         assert not path.exists() or path.stat().st_size < 1_000_000, name
+
+
+def test_every_file_that_is_to_begin_early_is_there() -> None:
+    names = (ROOT / "tests" / "longest.txt").read_text().split()
+    assert [name for name in names if not (ROOT / name).is_file()] == []

@@ -19,7 +19,7 @@ from cloud import Cloud
 from fakes.google import artifactregistry
 from fakes.google.balancers import thing
 from fakes.google.policies import change_policy, policy
-from tests.gke.breaking_off import way_on
+from tests.gke.breaking_off import kept, way_on
 from tests.gke.flows import Flow, Run, flowing
 
 NAME = "name=mnist"
@@ -143,10 +143,19 @@ def test_every_request_among_others_was_known(among: Among) -> None:
 
 
 @pytest.fixture(scope="module")
-def deployed(new_flow: NewFlow) -> Flow:
-    """An environment with nothing but what `deploy` makes."""
+def deployed_once(new_flow: NewFlow) -> Iterator[tuple[Flow, Callable[[], None]]]:
+    """An environment with what `deploy` makes, and what brings the cloud back to that."""
     flow = new_flow()
     flow.run("deploy", "deploy")
+    with kept(flow.cloud) as bring_back:
+        yield flow, bring_back
+
+
+@pytest.fixture
+def deployed(deployed_once: tuple[Flow, Callable[[], None]]) -> Flow:
+    """An environment with nothing but what `deploy` makes."""
+    flow, bring_back = deployed_once
+    bring_back()
     return flow
 
 
@@ -179,11 +188,9 @@ def test_fault_77_any_answer_but_yes_leaves_everything(deployed: Flow, answer: b
     assert run.said.rstrip().endswith("nothing was deleted"), run.said
 
 
-def test_fault_77_yes_at_a_terminal_is_enough(new_flow: NewFlow) -> None:
-    flow = new_flow()
-    flow.run("deploy", "deploy")
-    run = at_terminal(flow, "yes", b"y\n")
-    assert (run.code, flow.new("yes"), flow.cloud.state.unknown) == (0, [], []), run.said
+def test_fault_77_yes_at_a_terminal_is_enough(deployed: Flow) -> None:
+    run = at_terminal(deployed, "yes", b"y\n")
+    assert (run.code, deployed.new("yes"), deployed.cloud.state.unknown) == (0, [], []), run.said
 
 
 WRONG = {
@@ -213,10 +220,10 @@ KEEPING = ("clean", "--keep-models", "--yes")
 
 
 @pytest.fixture(scope="module")
-def refused(new_flow: NewFlow) -> Flow:
+def refused(deployed_once: tuple[Flow, Callable[[], None]]) -> Flow:
     """`clean --keep-models` of which everything fails, and the command that it says to go on with."""
-    flow = new_flow()
-    flow.run("deploy", "deploy")
+    flow, bring_back = deployed_once
+    bring_back()
     flow.cloud.state.fault("", writes=True, status=403, times=99)
     flow.run("first", *KEEPING)
     flow.cloud.state.faults.clear()
@@ -319,10 +326,9 @@ def test_fault_76_what_bears_our_names_and_is_not_ours_stays(new_flow: NewFlow) 
     assert state.unknown == []
 
 
-def test_fault_76_a_bucket_that_nobody_lets_us_see_is_no_proof(new_flow: NewFlow) -> None:
+def test_fault_76_a_bucket_that_nobody_lets_us_see_is_no_proof(deployed: Flow) -> None:
     """It may be another project's, or ours and we have lost the permission: the rest goes, and that is said."""
-    flow = new_flow()
-    flow.run("deploy", "deploy")
+    flow = deployed
     flow.cloud.world.add_bucket(BUCKET, ours=False)
     run = flow.run("clean", "clean", "--yes")
     assert (run.code, [line for line in flow.new("clean") if BUCKET not in line]) == (1, []), run.said

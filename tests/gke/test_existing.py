@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fakes.kubernetes import Cluster
 from fakes.kubernetes.inference import DEFINITION
 from fakes.world import OPERATOR
 from pipeline.stages import STAGES
+from tests.gke.breaking_off import kept
 from tests.gke.conftest import REAL
 from tests.gke.flows import Flow, Run
 
@@ -83,6 +85,40 @@ def visit(tmp_path: Path, version: Path) -> Iterator[Visit]:
             return guest
 
         yield new
+
+
+@pytest.fixture(scope="module")
+def deployed_once(
+    tmp_path_factory: pytest.TempPathFactory, version: Path
+) -> Iterator[tuple[Guest, Callable[[], None]]]:
+    """An environment with what `deploy` makes, and what brings all of it back."""
+    folder = tmp_path_factory.mktemp("deployed")
+    with visiting(folder, version) as guest:
+        assert guest.run("up", "deploy").code == 0, guest["up"].said
+        build, hooks = guest.cloud.checkout.root / "build", guest.cluster.hooks.copy()
+        shutil.copytree(build, folder / "build")
+        forget = guest.cluster.controllers.remembering()
+        with kept(guest.cloud) as bring_back:
+
+            def restore() -> None:
+                guest.cloud.state.faults.clear()
+                forget()
+                bring_back()
+                guest.cluster.hooks[:] = hooks
+                guest.env = "kind"
+                guest.config.write_text(guest.before)
+                shutil.rmtree(build, ignore_errors=True)
+                shutil.copytree(folder / "build", build)
+
+            yield guest, restore
+
+
+@pytest.fixture
+def deployed(deployed_once: tuple[Guest, Callable[[], None]]) -> Guest:
+    """An environment with what `deploy` makes and nothing else."""
+    guest, restore = deployed_once
+    restore()
+    return guest
 
 
 @pytest.fixture(scope="module", params=["stand-ins", pytest.param("real clients", marks=[REAL, pytest.mark.slow])])
@@ -251,34 +287,32 @@ def test_an_operator_and_a_kserve_that_somebody_else_installed_are_used_and_stay
     assert constant(guest.theirs()[DEPLOYED]) == constant(before[DEPLOYED])
 
 
-def test_an_operator_that_others_train_with_by_now_stays(visit: Visit) -> None:
-    guest = visit("deploy")
-    guest.cluster.hooks.clear()
-    guest.cluster.add("namespaces", {"metadata": {"name": "team"}})
+def test_an_operator_that_others_train_with_by_now_stays(deployed: Guest) -> None:
+    deployed.cluster.hooks.clear()
+    deployed.cluster.add("namespaces", {"metadata": {"name": "team"}})
     worker = {"replicas": 1, "template": {"spec": {"containers": [{"name": "tensorflow", "image": "theirs"}]}}}
     about = {"namespace": "team", "name": "their-training"}
-    guest.cluster.add("tfjobs.kubeflow.org", {"metadata": about, "spec": {"tfReplicaSpecs": {"Worker": worker}}})
-    run = guest.run("clean", "clean", "--yes")
+    deployed.cluster.add("tfjobs.kubeflow.org", {"metadata": about, "spec": {"tfReplicaSpecs": {"Worker": worker}}})
+    run = deployed.run("clean", "clean", "--yes")
     assert "the training operator is left alone: others have jobs in the cluster" in run.said
     assert "namespace kubeflow is left alone" in run.said
-    there = guest.theirs()
+    there = deployed.theirs()
     assert (run.code, {"tfjobs.kubeflow.org/team/their-training", DEPLOYED} <= set(there)) == (0, True), run.said
     assert [name for name in there if "pipeline-environment" in name or "user-gcp-sa" in name] == []
 
 
-def test_an_operator_goes_with_the_last_environment_that_needs_it(visit: Visit) -> None:
+def test_an_operator_goes_with_the_last_environment_that_needs_it(deployed: Guest) -> None:
     """Two environments, each in its own namespace; the operator's namespace is the first one's."""
-    guest = visit("deploy")
-    guest.environment("second", SECOND + "  namespace: second\n")
-    guest.env = "second"
-    assert guest.run("second", "deploy").code == 0, guest["second"].said
-    guest.env = "kind"
-    first = guest.run("first clean", "clean", "--yes")
+    deployed.environment("second", SECOND + "  namespace: second\n")
+    deployed.env = "second"
+    assert deployed.run("second", "deploy").code == 0, deployed["second"].said
+    deployed.env = "kind"
+    first = deployed.run("first clean", "clean", "--yes")
     assert (first.code, "left alone: environment second needs it" in first.said) == (0, True), first.said
-    assert DEPLOYED in guest.theirs()
-    guest.env = "second"
-    last = guest.run("last clean", "clean", "--yes")
-    assert (last.code, guest.theirs().keys() & {"namespaces/second", DEPLOYED}) == (0, set()), last.said
+    assert DEPLOYED in deployed.theirs()
+    deployed.env = "second"
+    last = deployed.run("last clean", "clean", "--yes")
+    assert (last.code, deployed.theirs().keys() & {"namespaces/second", DEPLOYED}) == (0, set()), last.said
 
 
 def test_a_namespace_of_its_own_is_not_the_operators(visit: Visit) -> None:
@@ -289,35 +323,32 @@ def test_a_namespace_of_its_own_is_not_the_operators(visit: Visit) -> None:
     assert (run.code, guest.new("clean")) == (0, []), run.said
 
 
-def test_a_namespace_that_we_made_and_others_moved_into_stays(visit: Visit) -> None:
-    guest = visit("deploy")
-    theirs = furnish(guest)
-    run = guest.run("clean", "clean", "--yes")
+def test_a_namespace_that_we_made_and_others_moved_into_stays(deployed: Guest) -> None:
+    theirs = furnish(deployed)
+    run = deployed.run("clean", "clean", "--yes")
     assert re.search(r"namespace kubeflow is left alone: \d+ objects are not this environment's", run.said), run.said
-    left = {name for name in guest.theirs() if not name.startswith("events/")}
+    left = {name for name in deployed.theirs() if not name.startswith("events/")}
     assert (run.code, theirs - left) == (0, set()), run.said
     assert [name for name in left if "pipeline-environment" in name or "training-operator" in name] == []
 
 
-def test_a_namespace_stays_for_a_single_object_of_any_kind(visit: Visit) -> None:
-    guest = visit("deploy")
+def test_a_namespace_stays_for_a_single_object_of_any_kind(deployed: Guest) -> None:
     about = {"namespace": "kubeflow", "name": "theirs"}
-    guest.cluster.add("backendconfigs.cloud.google.com", {"metadata": about, "spec": {}})
-    run = guest.run("clean", "clean", "--yes")
+    deployed.cluster.add("backendconfigs.cloud.google.com", {"metadata": about, "spec": {}})
+    run = deployed.run("clean", "clean", "--yes")
     assert "namespace kubeflow is left alone: 1 object is not this environment's" in run.said
-    assert (run.code, "backendconfigs.cloud.google.com/kubeflow/theirs" in guest.theirs()) == (0, True), run.said
+    assert (run.code, "backendconfigs.cloud.google.com/kubeflow/theirs" in deployed.theirs()) == (0, True), run.said
 
 
-def test_fault_20_another_environments_mark_is_respected(visit: Visit) -> None:
+def test_fault_20_another_environments_mark_is_respected(deployed: Guest) -> None:
     """The same namespace of the same cluster: nothing is applied and nothing deleted there."""
-    guest = visit("deploy")
-    guest.environment("second", SECOND)
-    before, guest.env = guest.theirs(), "second"
-    refused = guest.run("refused", "deploy")
+    deployed.environment("second", SECOND)
+    before, deployed.env = deployed.theirs(), "second"
+    refused = deployed.run("refused", "deploy")
     assert (refused.code, "belongs to somebody else (environment kind, not second" in refused.said) == (2, True)
-    run = guest.run("clean", "clean", "--yes")
+    run = deployed.run("clean", "clean", "--yes")
     assert (run.code, "what is inside the cluster: " in run.said) == (1, True), run.said
-    assert guest.theirs() == before
+    assert deployed.theirs() == before
 
 
 FAILING = [
@@ -327,13 +358,12 @@ FAILING = [
 
 
 @pytest.mark.parametrize("pattern", FAILING)
-def test_fault_79_a_clean_that_failed_inside_the_cluster_goes_on(visit: Visit, pattern: str) -> None:
-    guest = visit("deploy")
-    guest.cloud.state.fault(f"DELETE kubernetes/theirs/.*{pattern}", status=403)
-    failed = guest.run("failed", "clean", "--yes")
+def test_fault_79_a_clean_that_failed_inside_the_cluster_goes_on(deployed: Guest, pattern: str) -> None:
+    deployed.cloud.state.fault(f"DELETE kubernetes/theirs/.*{pattern}", status=403)
+    failed = deployed.run("failed", "clean", "--yes")
     assert (failed.code, "what is inside the cluster: " in failed.said) == (1, True), failed.said
-    again = guest.run("again", "clean", "--yes")
-    assert (again.code, guest.new("again")) == (0, []), again.said
+    again = deployed.run("again", "clean", "--yes")
+    assert (again.code, deployed.new("again")) == (0, []), again.said
 
 
 def test_fault_79_a_deploy_that_ended_before_its_mark_leaves_no_namespace(visit: Visit) -> None:
@@ -345,17 +375,15 @@ def test_fault_79_a_deploy_that_ended_before_its_mark_leaves_no_namespace(visit:
     assert (run.code, guest.new("clean")) == (0, []), run.said
 
 
-def test_a_cluster_out_of_reach_does_not_keep_the_rest(visit: Visit) -> None:
-    guest = visit("deploy")
-    guest.config.write_text(guest.before.replace(CONTEXT, "kind-other"))
-    run = guest.run("clean", "clean", "--yes")
-    outside = [line for line in guest.new("clean") if not line.startswith("kubernetes ")]
+def test_a_cluster_out_of_reach_does_not_keep_the_rest(deployed: Guest) -> None:
+    deployed.config.write_text(deployed.before.replace(CONTEXT, "kind-other"))
+    run = deployed.run("clean", "clean", "--yes")
+    outside = [line for line in deployed.new("clean") if not line.startswith("kubernetes ")]
     assert (run.code, "what is inside the cluster: " in run.said, outside) == (1, True, []), run.said
 
 
-def test_models_can_be_kept(visit: Visit) -> None:
+def test_models_can_be_kept(deployed: Guest) -> None:
     """With a key: the account's access to the bucket goes before the account, of which nobody would know any more."""
-    guest = visit("deploy")
-    run = guest.run("clean", "clean", "--keep-models", "--yes")
-    left = [line for line in guest.new("clean") if "legacyBucketOwner" not in line]
+    run = deployed.run("clean", "clean", "--keep-models", "--yes")
+    left = [line for line in deployed.new("clean") if "legacyBucketOwner" not in line]
     assert (run.code, [line.split()[:2] for line in left]) == (0, [["storage.buckets", BUCKET]]), run.said

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,50 +17,55 @@ import pytest
 from cloud import Cloud
 from conftest import free_ports
 from fakes.sshd import MISSING, PROGRAM, Sshd
+from tests.gke.flows import flowing
 
 
-@pytest.fixture
-def afar(new_cloud: Callable[..., Cloud], tmp_path: Path) -> Iterator[tuple[Cloud, dict[str, str], Sshd]]:
-    """A cloud that only the host reaches: there are the tools and the login; here is neither."""
+@dataclass(frozen=True)
+class Afar:
+    """A cloud that only the host reaches: there are the tools and the login; here is neither. Everything is up."""
+
+    cloud: Cloud
+    server: Sshd
+    empty: list[str]
+    first: list[str]
+    """What was said while it came up."""
+
+    @property
+    def host(self) -> tuple[str, str]:
+        return "--set", f"host={self.server.host}"
+
+    @property
+    def here(self) -> dict[str, str]:
+        return {"HOME": str(self.server.home), "PATH": os.environ["PATH"], "CLOUDSDK_CONFIG": "/nowhere"}
+
+    def invoke(self, *words: str) -> str:
+        return self.cloud.invoke(*self.host, *words, **self.here)
+
+
+@pytest.fixture(scope="module")
+def afar(tmp_path_factory: pytest.TempPathFactory, version: Path) -> Iterator[Afar]:
     if PROGRAM is None:
         pytest.skip(MISSING)
-    cloud = new_cloud()
-    there = cloud.world.env()
-    variables = {name: there[name] for name in ("PATH", "CLOUDSDK_CONFIG")}
-    with contextlib.closing(Sshd(tmp_path / "sshd", variables)) as server:
-        link = server.remote_home / ".config" / "gcloud"
-        link.parent.mkdir(parents=True)
-        link.symlink_to(there["CLOUDSDK_CONFIG"])
-        yield cloud, {"HOME": str(server.home), "PATH": os.environ["PATH"], "CLOUDSDK_CONFIG": "/nowhere"}, server
+    folder = tmp_path_factory.mktemp("afar")
+    with flowing(folder / "cloud", version) as flow:
+        there = flow.cloud.world.env()
+        variables = {name: there[name] for name in ("PATH", "CLOUDSDK_CONFIG")}
+        with contextlib.closing(Sshd(folder / "sshd", variables)) as server:
+            link = server.remote_home / ".config" / "gcloud"
+            link.parent.mkdir(parents=True)
+            link.symlink_to(there["CLOUDSDK_CONFIG"])
+            made = Afar(flow.cloud, server, flow.empty, [])
+            made.first.append(made.invoke("all"))
+            yield made
 
 
-def test_everything_goes_up_and_down_over_a_host(afar: tuple[Cloud, dict[str, str], Sshd]) -> None:
-    cloud, here, server = afar
-    empty = cloud.world.summary()
-    host = ("--set", f"host={server.host}")
-    first = cloud.invoke(*host, "all", **here)
-    assert "web-ui.kubeflow:80 inside the cluster" in first
-    cloud.state.writes.clear()
-    cloud.invoke(*host, "all", **here)
-    assert cloud.state.writes == []
-    assert "AVAILABLE" in cloud.invoke(*host, "models", **here)
-    assert "3 of 3 right" in cloud.invoke(*host, "predict", "--count=3", **here)
-    said = cloud.invoke(*host, "clean", "--yes", **here)
-    assert "nothing is left" in said
-    assert [line for line in cloud.world.summary() if line not in empty] == []
-    assert list((server.remote_home / ".kubeflow-pipeline").iterdir()) == []
-    assert not cloud.state.unknown
-
-
-def test_a_page_is_reached_over_the_host_until_ctrl_c(afar: tuple[Cloud, dict[str, str], Sshd]) -> None:
-    cloud, here, server = afar
-    host = ("--set", f"host={server.host}")
-    cloud.invoke(*host, "all", **here)
+def test_a_page_is_reached_over_the_host_until_ctrl_c(afar: Afar) -> None:
+    cloud = afar.cloud
     (port,) = free_ports(1)
     cloud.world.cluster("mnist-staging").backends["kubeflow", "web-ui", 80] = cloud.rest  # any HTTP server will do
     opened = subprocess.Popen(
-        cloud.argv(*host, "open", f"--port={port}", "--no-browser"), cwd=cloud.checkout.root,
-        env=cloud.environ(**here), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cloud.argv(*afar.host, "open", f"--port={port}", "--no-browser"), cwd=cloud.checkout.root,
+        env=cloud.environ(**afar.here), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
         assert opened.stdout is not None
@@ -72,4 +78,18 @@ def test_a_page_is_reached_over_the_host_until_ctrl_c(afar: tuple[Cloud, dict[st
         opened.kill()
     assert opened.returncode == 0, said
     assert "closed" in said
-    assert [one for one in server.sessions() if "port-forward" in " ".join(one.cmdline())] == []
+    assert [one for one in afar.server.sessions() if "port-forward" in " ".join(one.cmdline())] == []
+
+
+def test_everything_goes_up_and_down_over_a_host(afar: Afar) -> None:
+    cloud = afar.cloud
+    assert "web-ui.kubeflow:80 inside the cluster" in afar.first[0]
+    cloud.state.writes.clear()
+    afar.invoke("all")
+    assert cloud.state.writes == []
+    assert "AVAILABLE" in afar.invoke("models")
+    assert "3 of 3 right" in afar.invoke("predict", "--count=3")
+    assert "nothing is left" in afar.invoke("clean", "--yes")
+    assert [line for line in cloud.world.summary() if line not in afar.empty] == []
+    assert list((afar.server.remote_home / ".kubeflow-pipeline").iterdir()) == []
+    assert not cloud.state.unknown

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
     from typing import Any, BinaryIO
 
@@ -35,6 +35,13 @@ class Unwelcome(Exception):
         self.answer = answer
 
 
+def trusting(ca: str) -> ssl.SSLContext:
+    """TLS with its own certificate authority; only Kubernetes' API has that, and the import is slow."""
+    import ssl
+
+    return ssl.create_default_context(cadata=ca)
+
+
 class Wire:
     """A place that answers: `http://HOST:PORT/base`, or https with its own certificate authority."""
 
@@ -44,7 +51,7 @@ class Wire:
         self.host, _, port = address.partition(":")
         self.port = int(port or {"http": 80, "https": 443}[scheme])
         self.base, self.timeout = f"/{base}".rstrip("/"), timeout
-        self.context = ssl.create_default_context(cadata=ca) if scheme == "https" else None
+        self.context = trusting(ca) if scheme == "https" else None
         self.headers = {"Host": address, "User-Agent": agent, "Accept": "application/json"}
         self.kept: tuple[socket.socket, BinaryIO] | None = None
         if token:
