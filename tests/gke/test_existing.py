@@ -96,7 +96,7 @@ def deployed_once(
     with visiting(folder, version) as guest:
         assert guest.run("up", "deploy").code == 0, guest["up"].said
         build, hooks = guest.cloud.checkout.root / "build", guest.cluster.hooks.copy()
-        shutil.copytree(build, folder / "build")
+        shutil.copytree(build, folder / "build", symlinks=True)
         forget = guest.cluster.controllers.remembering()
         with kept(guest.cloud) as bring_back:
 
@@ -108,7 +108,7 @@ def deployed_once(
                 guest.env = "kind"
                 guest.config.write_text(guest.before)
                 shutil.rmtree(build, ignore_errors=True)
-                shutil.copytree(folder / "build", build)
+                shutil.copytree(folder / "build", build, symlinks=True)
 
             yield guest, restore
 
