@@ -101,7 +101,8 @@ def main(note: str, cwd: str, *argv: str) -> int:
     wall = time.perf_counter() - began
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu, largest = spent.ru_utime + spent.ru_stime, spent.ru_maxrss * MAXRSS_UNIT
-    others = max(0.0, busy() - before - cpu) / (wall * (os.cpu_count() or 1))
+    others = (busy() - before - cpu) / (wall * (os.cpu_count() or 1))
+    others = min(1.0, max(0.0, others))  # the kernel counts in ticks: a full machine reads as a little more than full
     usage = {"wall_s": wall, "cpu_s": cpu, "peak_mb": max(peak, largest) / 1e6, "elsewhere": others}
     Path(note).write_text(json.dumps(usage))
     return child.returncode if child.returncode >= 0 else 128 - child.returncode

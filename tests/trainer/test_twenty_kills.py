@@ -158,9 +158,12 @@ def kill(trainer: TrainerProcess, aim: str, on: int, pause: float, pid: int) -> 
         "save": lambda: newest(trainer) >= goal and is_stopped_within(run, pid),
         "export": exports.exists,
     }
-    began = time.monotonic()
+    began = moved = time.monotonic()
+    seen = newest(trainer)
     while not (moments[aim]() or exports.exists()):
-        assert time.monotonic() < began + 60
+        if (now := newest(trainer)) != seen:  # slow is not stuck: a disk may take its time for a hundred checkpoints
+            seen, moved = now, time.monotonic()
+        assert time.monotonic() < moved + 60, (trainer.folder / "log").read_text()[-1000:]
         time.sleep(0.0003)
     if aim in ("train", "export"):
         time.sleep(pause)
