@@ -85,6 +85,19 @@ def test_a_digit_is_the_same_in_every_kind_of_picture(kind: str) -> None:
     assert far(digit(KINDS[kind]), READ) < 6  # the soft edge, which 1 bit has not
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_white_ink_on_nothing_is_seen(mode: str) -> None:
+    board = Image.new("RGBA", SEVEN.size, (255, 255, 255, 0))
+    board.paste((255, 255, 255, 255), mask=SEVEN.point(lambda level: 255 - level))
+    assert far(digit(encoded(board.convert(mode))), READ) < 6
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_white_all_over_is_empty_whether_it_is_seen_through_or_not(alpha: int) -> None:
+    with pytest.raises(BadValue, match="The picture is empty"):
+        digit(encoded(Image.new("RGBA", SEVEN.size, (255, 255, 255, alpha))))
+
+
 def test_an_interlaced_png_is_read_as_any_other() -> None:
     passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     pixels, (width, height) = SEVEN.tobytes(), SEVEN.size

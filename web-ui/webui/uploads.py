@@ -19,6 +19,7 @@ LONGEST = 20
 WORKING_SIDE = 1024
 """Pixels that the longer side is brought down to, in whole steps: 50 for each pixel of a digit that fills it."""
 
+_WHITE = 235  # what is lighter all over shows nothing on white paper
 _BAND = 64  # rows converted at a time, so that no second copy of 16 megapixels in colour is made
 _MOST_SCANS = 64  # of a JPEG; a progressive one has about ten, and each costs a pass over all its pixels
 _MOST_COEFFICIENTS = 40_000_000  # of a JPEG; two bytes each are kept to the end, where colours come one after another
@@ -40,7 +41,7 @@ _TURNS = {
 
 
 def grey(content: bytes) -> Image.Image:
-    """The picture on white paper, upright, in mode L, its longer side below 2 x WORKING_SIDE.
+    """The picture upright on white paper, black where white would hide it; mode L, longer side below 2 x WORKING_SIDE.
 
     TooLarge for more bytes or pixels than are taken, UnsupportedPicture for another format, BadValue for a picture
     that is damaged or far longer than wide.
@@ -88,7 +89,9 @@ def _upright(image: ImageFile.ImageFile) -> Image.Image:
         image.draft("L", (max(1, image.width // scale), max(1, image.height // scale)))
     image.load()
     turn = _TURNS.get(_orientation(image))
-    small = _on_white(image)
+    small = _on(image, "white")
+    if image.has_transparency_data and small.getextrema()[0] > _WHITE:  # white ink is seen on black only
+        small = _on(image, "black")
     return small if turn is None else small.transpose(turn)
 
 
@@ -99,19 +102,20 @@ def _orientation(image: ImageFile.ImageFile) -> int:
         return 1
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """The picture in grey on white, brought down by a whole factor; the mean of each square keeps thin lines."""
+def _on(image: Image.Image, paper: str) -> Image.Image:
+    """The picture in grey on paper, brought down by a whole factor; the mean of each square keeps thin lines."""
     whole = Image.new("L", image.size)
     for top in range(0, image.height, _BAND):
-        whole.paste(_band(image.crop((0, top, image.width, min(image.height, top + _BAND)))), (0, top))
+        rows = image.crop((0, top, image.width, min(image.height, top + _BAND)))
+        whole.paste(_band(rows, paper), (0, top))
     return whole.reduce(max(1, max(image.size) // WORKING_SIDE))
 
 
-def _band(rows: Image.Image) -> Image.Image:
+def _band(rows: Image.Image, paper: str) -> Image.Image:
     if rows.mode.startswith("I"):  # 16 bits, which Pillow would clip to 255
         return rows.convert("I").point(lambda level: level / 257).convert("L")
     if not rows.has_transparency_data:
         return rows.convert("L")
-    paper = Image.new("RGBA", rows.size, "white")
-    paper.alpha_composite(rows.convert("RGBA"))
-    return paper.convert("L")
+    under = Image.new("RGBA", rows.size, paper)
+    under.alpha_composite(rows.convert("RGBA"))
+    return under.convert("L")
