@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +11,9 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving import handlers, messages, predicting
-from serving.batching import MAX_JOINED_ROWS, Batches
+from serving import handlers, messages
 from serving.configs import models_from_message
+from serving.dispatch import Dispatch
 from serving.errors import Code, ServingError, invalid
 from serving.loader import Loader
 from serving.messages import PredictRequest, PredictResponse, ReloadConfigRequest, ReloadConfigResponse
@@ -39,11 +38,9 @@ class Running:
     calls: int = 0
 
 
-def add_services(
-    server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, batches: Batches, workers: Executor
-) -> None:
+def add_services(server: grpc.aio.Server, models: Models, loader: Loader, metrics: Metrics, dispatch: Dispatch) -> None:
     """Register both services of the protocol."""
-    prediction, state = Prediction(models, metrics, batches, workers), ModelState(models, loader)
+    prediction, state = Prediction(models, metrics, dispatch), ModelState(models, loader)
     services: dict[str, dict[str, Handler]] = {
         "PredictionService": {
             "Predict": prediction.predict,
@@ -64,19 +61,13 @@ def add_services(
 class Prediction:
     """Predict and what else clients ask of a model."""
 
-    def __init__(self, models: Models, metrics: Metrics, batches: Batches, workers: Executor) -> None:
-        self._models, self._metrics, self._batches, self._workers = models, metrics, batches, workers
+    def __init__(self, models: Models, metrics: Metrics, dispatch: Dispatch) -> None:
+        self._models, self._metrics, self._dispatch = models, metrics, dispatch
 
     async def predict(self, request: PredictRequest) -> PredictResponse:
-        """Compute here when that is quick, else on a worker thread, together with others where that saves time."""
-        with self._metrics.observe(request.model_spec.name, "GRPC"), handlers.leased(self._models, request) as servable:
-            rows = predicting.rows(request)
-            if servable.model.quick(rows):
-                return predicting.predict(servable, request)
-            if servable.model.joins and rows <= MAX_JOINED_ROWS:
-                return await self._batches.predict(servable, request)
-            run = asyncio.get_running_loop().run_in_executor
-            return await run(self._workers, predicting.predict, servable, request)
+        """The outputs."""
+        with self._metrics.observe(request.model_spec.name, "GRPC"):
+            return await self._dispatch.predict(request)
 
     async def metadata(self, request: Message) -> Message:
         """The signatures."""

@@ -10,13 +10,12 @@ import logging
 import os
 import signal
 import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
 from serving import configs, grpc_api
-from serving.batching import Batches
 from serving.config_file import ConfigFile
+from serving.dispatch import Dispatch
 from serving.errors import StartError
 from serving.flags import Flags
 from serving.listening import ALONE, SHARED, leave
@@ -61,12 +60,10 @@ class _Running:
         self._config = ConfigFile(flags, self._loader)
         self._metrics = Metrics(self._loader.names)
         self._metrics_path = configs.metrics_path(flags)
-        cores = max(2, os.cpu_count() or 2)
-        self._workers = ThreadPoolExecutor(cores, thread_name_prefix="predict")
+        self._dispatch = Dispatch(self._models)
         self._health = grpc_api.Health()
         if server is not None:
-            batches = Batches(self._workers, cores)
-            grpc_api.add_services(server, self._models, self._loader, self._metrics, batches, self._workers)
+            grpc_api.add_services(server, self._models, self._loader, self._metrics, self._dispatch)
         if server is not None and flags.enable_grpc_healthcheck_service:
             self._health.add_to(server)
 
@@ -91,7 +88,7 @@ class _Running:
             await self._grpc.start()
         if self._ports.rest is not None:
             rest_api = await asyncio.to_thread(importlib.import_module, "serving.rest_api")  # aiohttp: 0.2 s
-            self._rest = rest_api.RestServer(self._models, self._metrics, self._metrics_path, self._workers)
+            self._rest = rest_api.RestServer(self._models, self._metrics, self._metrics_path, self._dispatch)
             await self._rest.start(self._ports.rest)
         gc.freeze()  # what is there now stays: no collection need look at it again, which would hold up all clients
 
@@ -119,7 +116,7 @@ class _Running:
         log.info("stopping: no new requests, %g s for the running ones", DRAIN_SECONDS)
         both = [one for one in (self._grpc, self._rest) if one is not None]
         await asyncio.gather(*(one.stop(DRAIN_SECONDS) for one in both))
-        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._dispatch.close()
         log.info("stopped")
 
 
