@@ -5,6 +5,7 @@ C++ files named here are those of the repositories tensorflow/serving and tensor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from google.protobuf.message import Message
@@ -34,13 +35,13 @@ def leased(models: Models, request: PredictRequest) -> AbstractContextManager[Se
     return models.lease(request.model_spec)
 
 
-def input_infos(models: Models, spec: ModelSpec) -> dict[str, TensorInfo]:
+def input_infos(models: Models, spec: ModelSpec) -> Mapping[str, TensorInfo]:
     """The inputs of the signature that a REST request names (http_rest_api_handler.cc, GetInfoMap)."""
     name = spec.signature_name or DEFAULT_SIGNATURE
     with models.lease(spec) as servable:
         if name not in servable.model.signatures:
             raise invalid(f'Serving signature name: "{name}" not found in signature def')
-        return dict(servable.model.signatures[name].inputs)
+        return servable.model.signatures[name].inputs
 
 
 def metadata(models: Models, request: GetModelMetadataRequest) -> GetModelMetadataResponse:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import math
+from array import array
 from collections.abc import Callable
 from itertools import chain
 
@@ -46,17 +47,21 @@ def dense(values: list, dtype: int) -> TensorProto | None:
     None for anything else, right or wrong: `flat_values` tells which.
     """
     shape, flat = [len(values)], values
-    while flat and set(map(type, flat)) == {list}:
+    while (kinds := set(map(type, flat))) == {list}:
         sizes = set(map(len, flat))
         if len(sizes) != 1 or len(shape) > _MAX_RANK:
             return None
         shape.append(sizes.pop())
-        flat = list(chain.from_iterable(flat))
-    kinds = set(map(type, flat))
+        flat = flat[0] if len(flat) == 1 else list(chain.from_iterable(flat))
     if dtype != DataType.DT_FLOAT or not flat or not kinds <= {int, float}:
         return None
-    array = np.array(flat, np.float64) if max(map(abs, flat)) < _MOST[int, dtype] else None
-    return None if array is None else _tensor(shape, array.astype(np.float32).tobytes(), dtype)
+    try:
+        values = np.frombuffer(array("d", flat))  # five times as quick as np.array
+    except OverflowError:  # a number of hundreds of digits
+        return None
+    if not np.abs(values).max() < _MOST[int, dtype]:  # nor NaN
+        return None
+    return _tensor(shape, values.astype(np.float32).tobytes(), dtype)
 
 
 def _tensor(shape: list[int], content: bytes, dtype: int) -> TensorProto:

@@ -54,9 +54,10 @@ def to_array(alias: str, tensor: TensorProto) -> np.ndarray:
     dtype, field = _KINDS[tensor.dtype]
     if min(shape, default=0) < 0 or len(shape) > _MAX_RANK:
         raise _malformed(alias)
-    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > MAX_TENSOR_BYTES:
-        raise _malformed(alias)
     count = math.prod(shape)
+    unfolded = count or math.prod(max(size, 1) for size in shape)
+    if unfolded * dtype.itemsize > MAX_TENSOR_BYTES:
+        raise _malformed(alias)
     if tensor.tensor_content and dtype.kind != "O":
         return _from_content(alias, tensor.tensor_content, dtype, count).reshape(shape)
     return _from_values(getattr(tensor, field), dtype, field, count).reshape(shape)
@@ -87,6 +88,8 @@ def _from_content(alias: str, content: bytes, dtype: np.dtype, count: int) -> np
 
 
 def _from_values(values: Sequence[object], dtype: np.dtype, field: str, count: int) -> np.ndarray:
+    if len(values) == count and field not in ("half_val", "int_val"):
+        return np.array(list(values), dtype)
     given = np.array(values[:count], {"half_val": np.int64, "int_val": np.int64}.get(field, dtype))
     # half_val holds bit patterns; a value that does not fit (300 in a uint8) wraps, as C++'s cast does.
     given = given.astype(np.uint16).view(dtype) if field == "half_val" else given.astype(dtype)
