@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -12,8 +13,6 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-import uvloop
 
 from serving.errors import StartError
 from serving.flags import parse
@@ -29,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
         log.info("this is the embedded model server (python -m serving), not tensorflow_model_server")
-        uvloop.run(serve(flags))
+        asyncio.run(serve(flags))
     except StartError as error:
         print(f"serving: {error}", file=sys.stderr)
         return error.exit_code

@@ -49,6 +49,8 @@ _GET = re.compile(rf"{_MODEL}(?:/(metadata))?", re.IGNORECASE | re.ASCII)
 _NO_NAME = re.compile(r"/v1/models(/metadata)?", re.IGNORECASE)
 
 
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
+
 # Bodies of so many bytes, four images, and their answers are read and written where they come in: it takes 0.1 ms, as
 # long as a thread's turn.
 _SMALL = 16 << 10
@@ -66,9 +68,7 @@ class RestServer:
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._api = _Api(models, metrics, metrics_path, dispatch, Bodies(patience))
-        app = web.Application(middlewares=[self._count])
-        app.router.add_route("*", "/{path:.*}", self._api.answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LAST_SECONDS)
+        self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=_LAST_SECONDS)
         self._patience = patience
         self._running: set[web.RequestHandler] = set()
         self._answered: dict[web.RequestHandler, float] = {}
@@ -98,12 +98,11 @@ class RestServer:
             await asyncio.wait_for(self._idle.wait(), grace)
         await self._runner.cleanup()
 
-    @web.middleware
-    async def _count(self, request: web.Request, handler: Callable) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self._running.add(request.protocol)
         self._idle.clear()
         try:
-            response = await handler(request)
+            response = await self._api.answer(request)
             if self._stopping.is_set():
                 response.force_close()
             return response
@@ -134,7 +133,7 @@ class _Api:
         self._models, self._metrics, self._metrics_path = models, metrics, metrics_path
         self._dispatch, self._bodies = dispatch, bodies
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.Response:
         """One request to one response; whatever is wrong becomes its status and `{"error": …}`."""
         if request.path == self._metrics_path:
             return web.Response(body=self._metrics.page(), headers={"Content-Type": CONTENT_TYPE})
@@ -142,20 +141,22 @@ class _Api:
         if not path.lower().startswith("/v1/"):
             return _error(404, f"Not found: {path}")
         try:
+            await _go_on(request)
             async with self._bodies.read(request) as body:
                 text = await self._respond(request.method, path, body)
         except BodyError as error:
             return _error(error.status, str(error))
         except ServingError as error:
             return _error(HTTP_STATUS[error.code], error.message)
-        return web.Response(text=text, content_type="application/json")
+        return web.Response(body=text.encode(), headers=_JSON)
 
     async def _respond(self, method: str, path: str, body: bytes) -> str:
         """The JSON that answers (http_rest_api_handler.cc, ProcessRequest)."""
         if method == "POST" and (match := _POST.fullmatch(path)):
             return await self._post(path, _spec(match), match[4], body)
         if method == "GET" and (match := _GET.fullmatch(path)):
-            return (self._metadata if match[4] == "metadata" else self._status)(_spec(match))
+            told = self._metadata if match[4] == "metadata" else self._status
+            return await self._dispatch.apart(told, _spec(match))  # protobuf's JSON takes a millisecond
         if method == "GET" and _NO_NAME.fullmatch(path):
             raise invalid("Missing model name in request.")
         raise invalid(f"Malformed request: {method} {path}")
@@ -189,6 +190,13 @@ class _Api:
 
 
 _ALL_FIELDS = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
+
+
+async def _go_on(request: web.BaseRequest) -> None:
+    """Tell who waits for a word before sending a large body, as curl does, to send it (RFC 9110, 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # else the answer's own headers are thought to be on their way
 
 
 async def _here(function: Callable, *args: object) -> Any:

@@ -32,7 +32,7 @@ class Bodies:
         self._patience, self._held = patience, 0
 
     @asynccontextmanager
-    async def read(self, request: web.Request) -> AsyncIterator[bytearray]:
+    async def read(self, request: web.BaseRequest) -> AsyncIterator[bytearray]:
         """The body; it counts as held until the block ends. BodyError where it is too large, too slow or too much."""
         taken = bytearray()
         try:
@@ -40,7 +40,7 @@ class Bodies:
         finally:
             self._held -= len(taken)
 
-    async def _all(self, request: web.Request, taken: bytearray) -> bytearray:
+    async def _all(self, request: web.BaseRequest, taken: bytearray) -> bytearray:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             raise _too_large()
         try:

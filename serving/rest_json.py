@@ -71,7 +71,9 @@ def _parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return json.loads(body)
+        document = json.loads(body)
+        json.dumps(document, ensure_ascii=False).encode()  # UnicodeEncodeError, a ValueError, for half a surrogate pair
+        return document
 
 
 def _signature(document: dict) -> str:

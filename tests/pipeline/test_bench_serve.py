@@ -254,8 +254,13 @@ def ran(rate: float, cold: float = 1.0, ms: float = 2.0) -> Load:
 
 
 def rows(ours: float, peer: float, ours_cold: float = 0.5) -> list[figures.Row]:
-    made = [figures.row(servers.ECHO, "gRPC", [ran(100)]), figures.row(servers.OURS, "gRPC", [ran(ours, ours_cold, 1)])]
-    return [*made, *(figures.row(one.name, "JSON", [ran(peer)]) for one in servers.PEERS)]
+    own = ran(ours, ours_cold, 1)
+    made = [figures.row(name, "gRPC", [one]) for name, one in ((servers.ECHO, ran(100)), (servers.OURS, own))]
+    return [
+        *made,
+        figures.row(servers.REST, "JSON", [own]),
+        *(figures.row(one.name, "JSON", [ran(peer)]) for one in servers.PEERS),
+    ]
 
 
 def test_a_row_has_the_medians_of_its_runs() -> None:
@@ -278,6 +283,14 @@ def test_what_is_reached_is_told_for_each_thing_asked() -> None:
     assert {holds for _, holds in found.values()} == {"yes", "**no**"}, "ours has as many MB as they have"
 
 
+def test_like_is_compared_with_like() -> None:
+    made = [*rows(75, 25)]
+    made[2] = figures.row(servers.REST, "JSON", [ran(50)])
+    found = {what: measured for what, measured, _ in verdicts.verdicts(made)}
+    assert found["answers/s ≥ 0.7 × echo, 32 clients"] == "0.75", "both over gRPC"
+    assert found["answers/s ≥ 3 × BentoML, 8, 32 clients"] == "2.00 and 2.00", "both in JSON"
+
+
 @pytest.mark.parametrize(
     ("figures_", "what"),
     [
@@ -291,7 +304,7 @@ def test_what_is_not_reached_is_told_too(figures_: list[figures.Row], what: str)
 
 
 def test_a_peer_that_was_not_measured_decides_nothing() -> None:
-    missing = [*rows(80, 20)[:2], figures.row("KServe", "JSON", [], "no network")]
+    missing = [*rows(80, 20)[:3], figures.row("KServe", "JSON", [], "no network")]
     told = verdicts.verdicts(missing)
     assert [holds for _, _, holds in told] == ["yes", *["not measured"] * (len(told) - 1)]
 

@@ -8,7 +8,6 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -18,6 +17,7 @@ from google.protobuf.message import Message
 
 from serving import grpc_api, rest_bodies, server
 from serving.configs import ModelConfig
+from serving.dispatch import Dispatch
 from serving.loader import Loader
 from serving.messages import PredictRequest
 from serving.metrics import Metrics
@@ -37,11 +37,12 @@ async def rest(base: Path) -> AsyncIterator[int]:
     loader = Loader(models, Runtimes())
     loader.configure([ModelConfig("mnist", base)])
     sock = socket.create_server(("127.0.0.1", 0))
-    with ThreadPoolExecutor(2) as workers:
-        side = RestServer(models, Metrics(loader.names), None, workers, PATIENCE)
-        await side.start(sock)
-        yield sock.getsockname()[1]
-        await side.stop(1)
+    dispatch = Dispatch(models)
+    side = RestServer(models, Metrics(loader.names), None, dispatch, PATIENCE)
+    await side.start(sock)
+    yield sock.getsockname()[1]
+    await side.stop(1)
+    dispatch.close()
 
 
 async def reply(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
@@ -98,6 +99,25 @@ def asked(base: Path, *parts: bytes, pause: float = 0.0) -> bytes:
 def test_a_request_in_pieces_is_answered(base: Path) -> None:
     close = b"Connection: close\r\n\r\n"
     assert asked(base, HEAD, close, BODY[:100], BODY[100:], pause=0.05).startswith(b"HTTP/1.1 200")
+
+
+def test_who_waits_for_a_word_before_a_body_gets_it(base: Path) -> None:
+    heads = HEAD + b"Expect: 100-continue\r\nConnection: close\r\n\r\n"
+
+    async def ask() -> tuple[bytes, bytes]:
+        async with rest(base) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(heads)
+            word = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE / 2)
+            writer.write(BODY)
+            answer = await reader.read()
+            writer.close()
+            return word, answer
+
+    word, answer = asyncio.run(ask())
+    assert word == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"}\n    ]\n}")
 
 
 def test_headers_that_never_end_are_cut(base: Path) -> None:

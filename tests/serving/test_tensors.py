@@ -125,6 +125,26 @@ def test_floats_are_written_as_short_as_they_can_be() -> None:
     assert json.loads(dump_predict(response, row=True)) == {"predictions": [[0.1]]}
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_written_as_tensorflow_serving_writes_it(value: float) -> None:
+    response = PredictResponse(outputs={"y": to_tensor(np.array([[value, 0.5]], np.float32))})
+    text = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]  # RapidJSON's kWriteNanAndInfFlag
+    assert f"[{text}, 0.5]" in dump_predict(response, row=True)
+
+
+def test_json_that_only_the_standard_library_reads_is_read() -> None:
+    infos = {"x": TensorInfo(dtype=DataType.DT_FLOAT)}
+    request, _ = parse_predict(b'{"instances": [[NaN, -Infinity]]}', ModelSpec(name="m"), lambda spec: infos)
+    np.testing.assert_array_equal(to_array("x", request.inputs["x"]), [[np.nan, -np.inf]])
+
+
+def test_half_a_character_is_no_text() -> None:
+    body = b'{"instances": [[1]], "signature_name": "\\ud800"}'
+    with pytest.raises(ServingError, match=r"JSON Parse error: .*surrogates not allowed") as refused:
+        parse_predict(body, ModelSpec(name="m"), lambda spec: {"x": TensorInfo(dtype=DataType.DT_FLOAT)})
+    assert refused.value.code.name == "INVALID_ARGUMENT"
+
+
 def test_several_inputs_are_named_in_every_row() -> None:
     infos = {"a": TensorInfo(dtype=DataType.DT_INT32), "b": TensorInfo(dtype=DataType.DT_STRING)}
     body = json.dumps({"instances": [{"a": [1, 2], "b": "u"}, {"a": [3, 4], "b": {"b64": "dg=="}}]}).encode()
