@@ -149,6 +149,8 @@ class _Job(threading.Thread):
             if trouble is None:
                 self.source = self.mirrors[0]
                 return True
+            if self.abandoned:  # whoever waited has been told, and is busy with something else
+                break
             self.troubles.append(f"{self.mirrors[0]}{remote.name} {trouble}")
             say(f"Mirror {self.troubles[-1]}")
             del self.mirrors[0]

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -215,14 +216,19 @@ def test_auto_waits_at_most_ten_seconds_for_mirrors() -> None:
     assert download.SHORT.silent + 0.5 < 10
 
 
-def test_a_name_that_takes_for_ever_to_look_up_costs_a_bounded_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_name_that_takes_for_ever_to_look_up_costs_a_bounded_time_and_is_not_heard_of_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: time.sleep(3) or [])
-    started = time.monotonic()
+    looked_up = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: looked_up.wait(5) and [])
+    before, started = set(threading.enumerate()), time.monotonic()
     with pytest.raises(UnavailableError, match="gave up after"):
         fetch(["http://mirror.invalid/"], tmp_path, Patience(0.3, 0.5, 5), [FILE])
     assert time.monotonic() - started < 2
+    looked_up.set()
+    for left in set(threading.enumerate()) - before:
+        left.join(5)
+    assert "did not answer" not in capsys.readouterr().out
 
 
 def test_fault_29_a_cache_that_cannot_be_written_is_named(mirrors: dict[str, Mirror]) -> None:
