@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import Metric
@@ -36,35 +37,25 @@ class Metrics:
             registry=self._registry,
         )
 
-    def observe(self, model_name: str, entrypoint: str) -> Observed:
-        """Count and time one predict request while a block runs; entrypoint is GRPC or REST."""
-        return Observed(self, model_name, entrypoint)
-
-    def add(self, model_name: str, entrypoint: str, code: Code, seconds: float) -> None:
-        """Note one predict request that has ended."""
-        if model_name in self._known():
-            self._requests.add(model_name, code.name)
-            self._latency.labels(model_name, "predict", entrypoint).observe(seconds * 1e6)
+    @contextmanager
+    def observe(self, model_name: str, entrypoint: str) -> Iterator[None]:
+        """Count and time one predict request; entrypoint is GRPC or REST."""
+        started = time.perf_counter()
+        code = Code.OK
+        try:
+            yield
+        except ServingError as error:
+            code = error.code
+            raise
+        finally:
+            if model_name in self._known():
+                self._requests.add(model_name, code.name)
+                micros = (time.perf_counter() - started) * 1e6
+                self._latency.labels(model_name, "predict", entrypoint).observe(micros)
 
     def page(self) -> bytes:
         """All metrics in Prometheus' text form."""
         return generate_latest(self._registry)
-
-
-class Observed:
-    """One predict request, from the block's begin to its end. A class: it is made once a request."""
-
-    __slots__ = ("_entrypoint", "_metrics", "_model_name", "_started")
-
-    def __init__(self, metrics: Metrics, model_name: str, entrypoint: str) -> None:
-        self._metrics, self._model_name, self._entrypoint = metrics, model_name, entrypoint
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        code = error.code if isinstance(error, ServingError) else Code.OK
-        self._metrics.add(self._model_name, self._entrypoint, code, time.perf_counter() - self._started)
 
 
 class _RequestCount(Collector):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from serving.backend import LoadedModel
 from serving.errors import Code, ServingError, invalid
@@ -14,14 +15,6 @@ State = ModelVersionStatus.State
 
 # How many versions that have ended a model remembers for GetModelStatus.
 _REMEMBERED = 20
-
-
-@dataclass(frozen=True)
-class Form:
-    """What most requests for a signature look like: each input's dtype by alias; all outputs, in order."""
-
-    inputs: dict[str, int]
-    outputs: list[str]
 
 
 @dataclass(eq=False)
@@ -34,22 +27,6 @@ class Servable:
     error: ServingError | None = None
     model: LoadedModel | None = None
     running: int = 0
-    forms: dict[str, Form] = field(default_factory=dict)
-
-
-class Lease:
-    """A version that stays loaded for as long as a block runs. A class: it is made twice a request."""
-
-    __slots__ = ("_give_back", "_servable")
-
-    def __init__(self, servable: Servable, give_back: Callable[[Servable], None]) -> None:
-        self._servable, self._give_back = servable, give_back
-
-    def __enter__(self) -> Servable:
-        return self._servable
-
-    def __exit__(self, *error: object) -> None:
-        self._give_back(self._servable)
 
 
 class Models:
@@ -60,7 +37,8 @@ class Models:
         self._versions: dict[str, dict[int, Servable]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
 
-    def lease(self, spec: ModelSpec) -> Lease:
+    @contextmanager
+    def lease(self, spec: ModelSpec) -> Iterator[Servable]:
         """The version that the request asks for; it stays loaded until the block ends.
 
         ServingError as TensorFlow Serving's ServerCore and BasicManager word it.
@@ -68,13 +46,13 @@ class Models:
         with self._lock:
             servable = self._find(spec)
             servable.running += 1
-        return Lease(servable, self._give_back)
-
-    def _give_back(self, servable: Servable) -> None:
-        with self._lock:
-            servable.running -= 1
-            ended = self._end_if_idle(servable)
-        _close(ended)
+        try:
+            yield servable
+        finally:
+            with self._lock:
+                servable.running -= 1
+                ended = self._end_if_idle(servable)
+            _close(ended)
 
     def _find(self, spec: ModelSpec) -> Servable:
         wanted = self._wanted_version(spec)

@@ -13,7 +13,7 @@ import numpy as np
 from serving.errors import Code, ServingError, invalid
 from serving.handlers import DEFAULT_SIGNATURE, fill_spec
 from serving.messages import PredictRequest, PredictResponse, SignatureDef
-from serving.models import Form, Servable
+from serving.models import Servable
 from serving.tensors import fill, name_of, to_array
 
 
@@ -40,26 +40,10 @@ def predict(servable: Servable, request: PredictRequest) -> PredictResponse:
 def checked(servable: Servable, request: PredictRequest) -> Call:
     """What the model is asked; ServingError where it cannot be asked that."""
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    if (form := servable.forms.get(name)) and (inputs := _as_expected(form, request)):
-        return Call(name, inputs, form.outputs)
     if name not in servable.model.signatures or name.startswith("__"):
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
     signature = servable.model.signatures[name]
-    servable.forms[name] = Form({a: one.dtype for a, one in signature.inputs.items()}, sorted(signature.outputs))
     return Call(name, _inputs(signature, request), _outputs(signature, request.output_filter))
-
-
-def _as_expected(form: Form, request: PredictRequest) -> dict[str, np.ndarray] | None:
-    """The inputs of a request that names each input, with its dtype, and wants all outputs; None for any other."""
-    given = request.inputs
-    if len(given) != len(form.inputs) or request.output_filter:
-        return None
-    inputs = {}
-    for alias, dtype in form.inputs.items():
-        if alias not in given or (tensor := given[alias]).dtype != dtype:
-            return None
-        inputs[alias] = to_array(alias, tensor)
-    return inputs
 
 
 def answer(servable: Servable, call: Call, outputs: Mapping[str, np.ndarray]) -> PredictResponse:

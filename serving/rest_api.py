@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
 from serving import handlers
@@ -194,7 +194,10 @@ _ALL_FIELDS = {"preserving_proto_field_name": True, "always_print_fields_with_no
 
 async def _go_on(request: web.BaseRequest) -> None:
     """Tell who waits for a word before sending a large body, as curl does, to send it (RFC 9110, 10.1.1)."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    expected = request.headers.get("Expect")
+    if expected and request.version == HttpVersion11:
+        if expected.lower() != "100-continue":
+            raise BodyError(417, f"Unknown Expect: {expected}")
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0  # else the answer's own headers are thought to be on their way
 

@@ -88,11 +88,11 @@ def _from_content(alias: str, content: bytes, dtype: np.dtype, count: int) -> np
 
 
 def _from_values(values: Sequence[object], dtype: np.dtype, field: str, count: int) -> np.ndarray:
-    if len(values) == count and field not in ("half_val", "int_val"):
-        return np.array(list(values), dtype)
     given = np.array(values[:count], {"half_val": np.int64, "int_val": np.int64}.get(field, dtype))
     # half_val holds bit patterns; a value that does not fit (300 in a uint8) wraps, as C++'s cast does.
     given = given.astype(np.uint16).view(dtype) if field == "half_val" else given.astype(dtype)
+    if len(given) == count:
+        return given
     array = np.full(count, b"" if dtype.kind == "O" else 0, dtype)
     array[: len(given)] = given
     if len(given):

@@ -256,11 +256,8 @@ def ran(rate: float, cold: float = 1.0, ms: float = 2.0) -> Load:
 def rows(ours: float, peer: float, ours_cold: float = 0.5) -> list[figures.Row]:
     own = ran(ours, ours_cold, 1)
     made = [figures.row(name, "gRPC", [one]) for name, one in ((servers.ECHO, ran(100)), (servers.OURS, own))]
-    return [
-        *made,
-        figures.row(servers.REST, "JSON", [own]),
-        *(figures.row(one.name, "JSON", [ran(peer)]) for one in servers.PEERS),
-    ]
+    others = [(servers.REST, own), *((one.name, ran(peer)) for one in servers.PEERS)]
+    return [*made, *(figures.row(name, "JSON", [one]) for name, one in others)]
 
 
 def test_a_row_has_the_medians_of_its_runs() -> None:

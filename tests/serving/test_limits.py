@@ -120,6 +120,12 @@ def test_who_waits_for_a_word_before_a_body_gets_it(base: Path) -> None:
     assert answer.endswith(b"}\n    ]\n}")
 
 
+def test_who_expects_anything_else_is_told_so(base: Path) -> None:
+    said = asked(base, HEAD + b"Expect: more\r\nConnection: close\r\n\r\n" + BODY)
+    assert said.startswith(b"HTTP/1.1 417")
+    assert said.endswith(b'{"error": "Unknown Expect: more"}')
+
+
 def test_headers_that_never_end_are_cut(base: Path) -> None:
     began = time.monotonic()
     assert asked(base, HEAD) == b""

@@ -114,7 +114,20 @@ def test_numbers_of_one_shape_become_the_same_tensor_quickly_and_value_by_value(
 
 @pytest.mark.parametrize(
     "value",
-    [[], [[]], [[1], [1, 2]], [1, [2]], [True], ["1"], [None], [{"b64": ""}], [16777217], [1e39], [float("nan")]],
+    [
+        [],
+        [[]],
+        [[1], [1, 2]],
+        [1, [2]],
+        [True],
+        ["1"],
+        [None],
+        [{"b64": ""}],
+        [16777217],
+        [1e39],
+        [10**400],
+        [float("nan")],
+    ],
 )
 def test_what_is_not_plainly_numbers_of_one_shape_is_looked_at_value_by_value(value: list) -> None:
     assert dense(value, DataType.DT_FLOAT) is None
