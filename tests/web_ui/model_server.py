@@ -20,6 +20,7 @@ class Behaviour:
     digit: int = 7
     version: int = 1763900000
     error: tuple[grpc.StatusCode, str] | None = None
+    failures: int | None = None  # of the next predictions; unless given, all
     delay_s: float = 0.0
     raw: bytes | None = None
     packed: bool = False
@@ -61,7 +62,9 @@ def serve(behaviour: Behaviour, port: int = 0, host: str = "127.0.0.1") -> tuple
         request = serving_api.PredictRequest.FromString(message)
         behaviour.requests.append(request)
         time.sleep(behaviour.delay_s)
-        if behaviour.error:
+        if behaviour.error and behaviour.failures != 0:
+            if behaviour.failures:
+                behaviour.failures -= 1
             context.abort(*behaviour.error)
         return answer(behaviour, request.model_spec.version.value) if behaviour.raw is None else behaviour.raw
 

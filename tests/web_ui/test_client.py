@@ -65,6 +65,7 @@ def test_a_version_that_changes_shows_at_the_next_call(
         ("INVALID_ARGUMENT", problems.BadAnswer, 502, "does not take a 28×28 image"),
         ("RESOURCE_EXHAUSTED", problems.NotReady, 503, "too busy"),
         ("UNAVAILABLE", problems.ServerDown, 502, "No model server answers at 127.0.0.1:"),
+        ("CANCELLED", problems.ServerDown, 502, "No model server answers at 127.0.0.1:"),
         ("DEADLINE_EXCEEDED", problems.TooSlow, 504, "no answer within 2 seconds"),
         ("INTERNAL", problems.BadAnswer, 502, r"failed \(INTERNAL\)"),
     ],
@@ -83,6 +84,24 @@ def test_a_failure_becomes_a_sentence_and_a_status(
         predictor.predict(Server("127.0.0.1", model_port), "mnist", IMAGE)
     assert caught.value.status == status
     assert "its own" not in caught.value.sentence
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED], ids=lambda code: code.name)
+def test_a_server_that_goes_in_the_middle_of_a_call_is_asked_once_more(
+    predictor: Predictor, model_port: int, behaviour: Behaviour, code: grpc.StatusCode
+) -> None:
+    behaviour.error, behaviour.failures = (code, "stopping"), 1
+    assert predictor.predict(Server("127.0.0.1", model_port), "mnist", IMAGE).digit == behaviour.digit
+    behaviour.failures = 2
+    with pytest.raises(problems.ServerDown):
+        predictor.predict(Server("127.0.0.1", model_port), "mnist", IMAGE)
+
+
+def test_a_server_that_refuses_is_not_asked_again(predictor: Predictor, model_port: int, behaviour: Behaviour) -> None:
+    behaviour.error, behaviour.failures = (grpc.StatusCode.INTERNAL, "no"), 1
+    with pytest.raises(problems.BadAnswer):
+        predictor.predict(Server("127.0.0.1", model_port), "mnist", IMAGE)
+    assert len(behaviour.requests) == 1
 
 
 def test_the_servers_own_words_are_one_line_in_the_log(

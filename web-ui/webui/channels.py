@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,25 @@ import grpc
 from webui.addresses import target
 from webui.servers import Server
 
+# A server that stops cancels who is just coming in, and a dead one drops all: a prediction changes nothing, so it is
+# asked once more, by then of another server where there is one.
+_ONCE_MORE = {
+    "methodConfig": [
+        {
+            "name": [{"service": "tensorflow.serving.PredictionService"}],
+            "retryPolicy": {
+                "maxAttempts": 2,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "0.1s",
+                "backoffMultiplier": 1,
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
+            },
+        }
+    ]
+}
+
 _OPTIONS = (
+    ("grpc.service_config", json.dumps(_ONCE_MORE)),
     ("grpc.enable_http_proxy", 0),  # a model server is a neighbour; never send it through https_proxy
     ("grpc.service_config_disable_resolution", 1),  # no TXT look-ups beside the address
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -98,7 +98,7 @@ class Predictor:
         code, details = error.code(), " ".join((error.details() or "").split())
         log.warning("predict at %s, model %r: %s: %.300s", server, model, code.name, details)
         match code:
-            case grpc.StatusCode.UNAVAILABLE:
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:  # the second: it is just stopping
                 return problems.ServerDown(
                     f"No model server answers at {server}. Once one does, this page finds it by itself."
                 )
