@@ -10,6 +10,7 @@ from typing import TypeVar, TypeVarTuple
 
 from serving import handlers, predicting
 from serving.batching import MAX_JOINED_ROWS, Batches
+from serving.company import MOST, Company
 from serving.messages import PredictRequest, PredictResponse
 from serving.models import Models
 
@@ -23,12 +24,14 @@ class Dispatch:
     def __init__(self, models: Models) -> None:
         threads = max(2, os.cpu_count() or 2)
         self._models, self._workers = models, ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        self._batches = Batches(self._workers, threads)
+        self._batches, self._company = Batches(self._workers, threads), Company()
 
     async def predict(self, request: PredictRequest) -> PredictResponse:
         """Compute here when that is quick, else on a worker thread, together with others where that saves time."""
         with handlers.leased(self._models, request) as servable:
             rows = predicting.rows(request)
+            if servable.model.quick(rows * MOST):
+                return await self._company.compute(predicting.predict, servable, request)
             if servable.model.quick(rows):
                 return predicting.predict(servable, request)
             if servable.model.joins and rows <= MAX_JOINED_ROWS:
