@@ -21,14 +21,15 @@ def parse_predict(body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], 
 
     `infos_of` tells the inputs of the signature that the body names. ServingError INVALID_ARGUMENT otherwise.
     """
-    document = _document(body)
+    document, numbers = _document(body)
     request = PredictRequest(model_spec=spec)
     request.model_spec.signature_name = signature = _signature(document)
     infos = infos_of(request.model_spec)
     if not infos:
         raise invalid(f"Failed to get input map for signature: {signature or 'DEFAULT'}")
     row = _is_row(document)
-    tensors = _from_rows(document["instances"], infos) if row else _from_columns(document["inputs"], infos)
+    values = document["instances" if row else "inputs"]
+    tensors = _from_rows(values, infos, numbers) if row else _from_columns(values, infos, numbers)
     for alias, one in tensors.items():
         request.inputs[alias].CopyFrom(one)
     return request, row
@@ -36,7 +37,7 @@ def parse_predict(body: bytes, spec: ModelSpec, infos_of: Callable[[ModelSpec], 
 
 def parse_examples(body: bytes, spec: ModelSpec) -> None:
     """Check the body of a classify or regress request, and put the signature that it names into the spec."""
-    document = _document(body)
+    document, _ = _document(body)
     spec.signature_name = _signature(document)
     if "examples" not in document:
         raise invalid(
@@ -48,11 +49,12 @@ def parse_examples(body: bytes, spec: ModelSpec) -> None:
         raise invalid(f"JSON Value: {show(document)} 'examples' value is an empty array")
 
 
-def _document(body: bytes) -> dict:
+def _document(body: bytes) -> tuple[dict, bool]:
+    """What the text says, and whether it is known to be without `true` and `false`."""
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        document = _parsed(body)
+        document, numbers = _parsed(body)
     except json.JSONDecodeError as error:
         raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except UnicodeDecodeError as error:
@@ -63,17 +65,22 @@ def _document(body: bytes) -> dict:
         raise invalid(f"JSON Parse error: {error}") from error
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {show(document)} Is not object")
-    return document
+    return document, numbers
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> tuple[Any, bool]:
     """What the text says, quickly; what orjson does not take is the standard library's to read, or to say why not."""
     try:
-        return orjson.loads(body)
+        return orjson.loads(body), not _has(body, b"u", b"true") and not _has(body, b"f", b"false")
     except orjson.JSONDecodeError:
         document = json.loads(body)
         json.dumps(document, ensure_ascii=False).encode()  # UnicodeEncodeError, a ValueError, for half a surrogate pair
-        return document
+        return document, False
+
+
+def _has(body: bytes, letter: bytes, word: bytes) -> bool:
+    """Whether a word is in the text: one letter of it is found 20 times as fast, and mostly is not there."""
+    return letter in body and word in body
 
 
 def _signature(document: dict) -> str:
@@ -102,14 +109,14 @@ def _is_row(document: dict) -> bool:
     return True
 
 
-def _from_rows(instances: list, infos: Infos) -> dict[str, TensorProto]:
+def _from_rows(instances: list, infos: Infos, numbers: bool) -> dict[str, TensorProto]:
     """Every instance gives one row of every input; all rows of one input have one shape."""
     if not isinstance(instances[0], dict) and len(infos) > 1:
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
         )
-    if len(infos) == 1 and (plain := dense(instances, infos[(alias := next(iter(infos)))].dtype)):
+    if len(infos) == 1 and (plain := dense(instances, infos[(alias := next(iter(infos)))].dtype, numbers)):
         return {alias: plain}
     named = _is_object(instances[0])
     shapes: dict[str, list[int]] = {}
@@ -146,7 +153,7 @@ def _add_row(alias: str, value: object, infos: Infos, shapes: dict[str, list[int
     values[alias].extend(flat)
 
 
-def _from_columns(inputs: object, infos: Infos) -> dict[str, TensorProto]:
+def _from_columns(inputs: object, infos: Infos, numbers: bool) -> dict[str, TensorProto]:
     """The whole batch of every input at once."""
     if not _is_object(inputs):
         if len(infos) > 1:
@@ -158,11 +165,11 @@ def _from_columns(inputs: object, infos: Infos) -> dict[str, TensorProto]:
     for alias in infos:
         if alias not in inputs:
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
-    return {alias: _column(inputs[alias], info.dtype) for alias, info in infos.items()}
+    return {alias: _column(inputs[alias], info.dtype, numbers) for alias, info in infos.items()}
 
 
-def _column(value: object, dtype: int) -> TensorProto:
-    plain = dense(value, dtype) if isinstance(value, list) else None
+def _column(value: object, dtype: int, numbers: bool) -> TensorProto:
+    plain = dense(value, dtype, numbers) if isinstance(value, list) else None
     return plain or tensor(*flat_values(value, dtype), dtype)
 
 

@@ -133,6 +133,19 @@ def test_what_is_not_plainly_numbers_of_one_shape_is_looked_at_value_by_value(va
     assert dense(value, DataType.DT_FLOAT) is None
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("wrong", ["true", "false", '"1"', "null"])
+def test_what_is_no_number_is_none_among_numbers_either(wrong: str, encoding: str) -> None:
+    body = f'{{"instances": [[1.5, {wrong}]]}}'.encode(encoding)
+    with pytest.raises(ServingError, match="is not of expected type: float"):
+        parse_predict(body, ModelSpec(name="m"), lambda spec: INFOS)
+
+
+@pytest.mark.parametrize("value", [[1, [2]], [[1], 2], [["1"]], [[None]], [[16777217]], [[1e39]], [[10**400]]])
+def test_that_there_is_no_truth_value_does_not_make_the_rest_numbers(value: list) -> None:
+    assert dense(value, DataType.DT_FLOAT, numbers=True) is None
+
+
 def test_floats_are_written_as_short_as_they_can_be() -> None:
     response = PredictResponse(outputs={"y": to_tensor(np.array([[0.1]], np.float32))})
     assert json.loads(dump_predict(response, row=True)) == {"predictions": [[0.1]]}
