@@ -15,11 +15,11 @@ import numpy as np
 
 from serving import predicting
 from serving.errors import Code, ServingError
-from serving.messages import PredictRequest, PredictResponse
+from serving.messages import PredictRequest
 from serving.models import Servable
-from serving.predicting import Call
+from serving.predicting import Answer, Call
 
-Answer = PredictResponse | ServingError
+Outcome = Answer | ServingError
 
 # What has more rows is large enough by itself.
 MAX_JOINED_ROWS = 8
@@ -35,9 +35,9 @@ class Batches:
         self._waiting: defaultdict[Servable, deque[tuple[PredictRequest, asyncio.Future]]] = defaultdict(deque)
         self._running: defaultdict[Servable, set[asyncio.Task]] = defaultdict(set)
 
-    async def predict(self, servable: Servable, request: PredictRequest) -> PredictResponse:
+    async def predict(self, servable: Servable, request: PredictRequest) -> Answer:
         """The answer; whoever asks holds a lease of the version."""
-        answer: asyncio.Future[PredictResponse] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[servable].append((request, answer))
         if len(self._running[servable]) < self._at_once:
             self._running[servable].add(asyncio.create_task(self._work(servable)))
@@ -65,9 +65,9 @@ class Batches:
                     future.set_exception(ServingError(Code.INTERNAL, "the model could not be asked"))
 
 
-def together(servable: Servable, requests: Sequence[PredictRequest]) -> list[Answer]:
+def together(servable: Servable, requests: Sequence[PredictRequest]) -> list[Outcome]:
     """An answer or a refusal for each request; those of one form are computed in one call."""
-    answers: dict[int, Answer] = {}
+    answers: dict[int, Outcome] = {}
     groups: defaultdict[Hashable, dict[int, Call]] = defaultdict(dict)
     for index, request in enumerate(requests):
         try:
@@ -89,7 +89,7 @@ def _form(call: Call, index: int) -> Hashable:
     return call.signature, tuple(call.outputs), shapes, alone
 
 
-def _in_one_call(servable: Servable, calls: Sequence[Call]) -> Iterator[Answer]:
+def _in_one_call(servable: Servable, calls: Sequence[Call]) -> Iterator[Outcome]:
     """The calls' answers; each call by itself where there is one or where together they are refused."""
     first = calls[0]
     inputs = first.inputs if len(calls) == 1 else _joined(calls)

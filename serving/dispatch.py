@@ -11,8 +11,9 @@ from typing import TypeVar, TypeVarTuple
 from serving import handlers, predicting
 from serving.batching import MAX_JOINED_ROWS, Batches
 from serving.company import MOST, Company
-from serving.messages import PredictRequest, PredictResponse
+from serving.messages import PredictRequest
 from serving.models import Models
+from serving.predicting import Answer
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -26,7 +27,7 @@ class Dispatch:
         self._models, self._workers = models, ThreadPoolExecutor(threads, thread_name_prefix="predict")
         self._batches, self._company = Batches(self._workers, threads), Company()
 
-    async def predict(self, request: PredictRequest) -> PredictResponse:
+    async def predict(self, request: PredictRequest) -> Answer:
         """Compute here when that is quick, else on a worker thread, together with others where that saves time."""
         with handlers.leased(self._models, request) as servable:
             rows = predicting.rows(request)

@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from serving import handlers, messages
+from serving import handlers, messages, predicting
 from serving.configs import models_from_message
 from serving.dispatch import Dispatch
 from serving.errors import Code, ServingError, invalid
@@ -67,7 +67,7 @@ class Prediction:
     async def predict(self, request: PredictRequest) -> PredictResponse:
         """The outputs."""
         with self._metrics.observe(request.model_spec.name, "GRPC"):
-            return await self._dispatch.predict(request)
+            return predicting.response(await self._dispatch.predict(request))
 
     async def metadata(self, request: Message) -> Message:
         """The signatures."""

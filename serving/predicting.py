@@ -1,4 +1,4 @@
-"""One Predict request: what the model is asked, and its outputs as the response, in TensorFlow Serving's words.
+"""One Predict request: what the model is asked, and what it answers, in TensorFlow Serving's words.
 
 C++ files named here are those of the repositories tensorflow/serving and tensorflow/tensorflow.
 """
@@ -31,7 +31,16 @@ class Call:
     outputs: list[str]
 
 
-def predict(servable: Servable, request: PredictRequest) -> PredictResponse:
+@dataclass(frozen=True)
+class Answer:
+    """Which version answers by which signature, and its outputs by alias; each protocol writes them its own way."""
+
+    servable: Servable
+    signature: str
+    outputs: dict[str, np.ndarray]
+
+
+def predict(servable: Servable, request: PredictRequest) -> Answer:
     """PredictionService.Predict (servables/tensorflow/predict_impl.cc and predict_util.cc)."""
     call = checked(servable, request)
     return answer(servable, call, servable.model.predict(call.inputs, call.signature, call.outputs))
@@ -46,13 +55,18 @@ def checked(servable: Servable, request: PredictRequest) -> Call:
     return Call(name, _inputs(signature, request), _outputs(signature, request.output_filter))
 
 
-def answer(servable: Servable, call: Call, outputs: Mapping[str, np.ndarray]) -> PredictResponse:
-    """The outputs as a response."""
-    response = PredictResponse()
-    for alias in call.outputs:
-        fill(response.outputs[alias], np.asarray(outputs[alias]))
-    fill_spec(response.model_spec, servable, call.signature)
-    return response
+def answer(servable: Servable, call: Call, outputs: Mapping[str, np.ndarray]) -> Answer:
+    """The outputs that were asked for."""
+    return Answer(servable, call.signature, {alias: np.asarray(outputs[alias]) for alias in call.outputs})
+
+
+def response(answer: Answer) -> PredictResponse:
+    """The answer as gRPC sends it."""
+    made = PredictResponse()
+    for alias, array in answer.outputs.items():
+        fill(made.outputs[alias], array)
+    fill_spec(made.model_spec, answer.servable, answer.signature)
+    return made
 
 
 def _inputs(signature: SignatureDef, request: PredictRequest) -> dict[str, np.ndarray]:

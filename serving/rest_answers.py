@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import orjson
 
 from serving.errors import invalid
-from serving.messages import PredictResponse
-from serving.tensors import to_array
 
 _PLAIN = {np.dtype(kind) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
 
 
-def dump_predict(response: PredictResponse, row: bool) -> str:
+def dump_predict(outputs: Mapping[str, np.ndarray], row: bool) -> str:
     """`predictions`, an item an instance, or `outputs`, a tensor a name; a lone output goes unnamed."""
-    outputs, dumps = _readable({alias: to_array(alias, one) for alias, one in sorted(response.outputs.items())})
+    if row:
+        _check_rows(outputs)
+    values, dumps = _readable(dict(sorted(outputs.items())))
     if not row:
-        whole = outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        whole = values if len(values) > 1 else next(iter(values.values()))
         return f'{{\n    "outputs": {dumps(whole)}\n}}'
-    _check_rows(response)
-    rows = [dict(zip(outputs, one, strict=True)) for one in zip(*outputs.values(), strict=True)]
-    lines = [dumps(one if len(outputs) > 1 else next(iter(one.values()))) for one in rows]
+    rows = [dict(zip(values, one, strict=True)) for one in zip(*values.values(), strict=True)]
+    lines = [dumps(one if len(values) > 1 else next(iter(one.values()))) for one in rows]
     return '{\n    "predictions": [\n        ' + ",\n        ".join(lines) + "\n    ]\n}"
 
 
-def _check_rows(response: PredictResponse) -> None:
+def _check_rows(outputs: Mapping[str, np.ndarray]) -> None:
     batch = 0
-    for alias, one in sorted(response.outputs.items()):
-        if not one.tensor_shape.dim:
+    for alias, array in sorted(outputs.items()):
+        if not array.ndim:
             raise invalid(f"Tensor name: {alias} has no shape information ")
-        size = one.tensor_shape.dim[0].size
+        size = len(array)
         if size < 1:
             raise invalid(f"Tensor name: {alias} has invalid batch size: {size}")
         if batch not in (0, size):
@@ -57,7 +56,7 @@ def _dumps(value: object) -> str:
 
 
 def _values(alias: str, array: np.ndarray) -> object:
-    if array.dtype == object:  # bytes: as text, or in base64 where the name says that they are bytes
+    if array.dtype.kind in "OS":  # bytes: as text, or in base64 where the name says that they are bytes
         as_bytes = alias.endswith("_bytes")
         texts = [
             {"b64": base64.b64encode(v).decode()} if as_bytes else v.decode(errors="replace") for v in array.ravel()

@@ -171,7 +171,8 @@ class _Api:
             raise handlers.not_predict(self._models, request, verb)
         with self._metrics.observe(spec.name, "REST"):
             request, row = await call(parse_predict, body, spec, partial(handlers.input_infos, self._models))
-            return await call(dump_predict, await self._dispatch.predict(request), row)
+            answer = await self._dispatch.predict(request)
+            return await call(dump_predict, answer.outputs, row)
 
     def _status(self, spec: ModelSpec) -> str:
         response = handlers.status(self._models, GetModelStatusRequest(model_spec=spec))

@@ -14,7 +14,7 @@ from serving.batching import Batches, together
 from serving.errors import ServingError, invalid
 from serving.messages import DataType, ModelVersionStatus, PredictRequest, SignatureDef, TensorInfo
 from serving.models import Servable
-from serving.tensors import fill, to_array
+from serving.tensors import fill
 
 FLOAT = TensorInfo(dtype=DataType.DT_FLOAT)
 
@@ -61,14 +61,14 @@ def request(*rows: float, outputs: Sequence[str] = (), width: int = 2) -> Predic
 
 
 def values(answer: object) -> list:
-    return str(answer) if isinstance(answer, ServingError) else to_array("y", answer.outputs["y"])[:, 0].tolist()
+    return str(answer) if isinstance(answer, ServingError) else answer.outputs["y"][:, 0].tolist()
 
 
 def test_requests_of_one_form_are_one_call_and_each_gets_its_rows(servable: Servable) -> None:
     answers = together(servable, [request(1, 2), request(3), request(4, 5, 6)])
     assert [values(one) for one in answers] == [[2, 4], [6], [8, 10, 12]]
     assert servable.model.calls == [6]
-    assert answers[0].model_spec.version.value == 3
+    assert answers[0].servable.version == 3
 
 
 def test_requests_of_other_forms_are_calls_of_their_own(servable: Servable) -> None:

@@ -42,7 +42,7 @@ class House:
         fill(request.inputs["x"], IMAGE)
         with handlers.leased(self.models, request) as servable:
             answer = predicting.predict(servable, request)
-        np.testing.assert_allclose(answer.outputs["predictions"].float_val, expected(IMAGE)[0], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(answer.outputs["predictions"], expected(IMAGE), rtol=0, atol=1e-5)
         return version
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from serving.errors import ServingError
 from serving.json_tensors import dense, flat_values, tensor
-from serving.messages import DataType, ModelSpec, PredictResponse, TensorInfo, TensorProto
+from serving.messages import DataType, ModelSpec, TensorInfo, TensorProto
 from serving.rest_answers import dump_predict
 from serving.rest_json import parse_predict
 from serving.tensors import MAX_TENSOR_BYTES, to_array, to_tensor
@@ -100,9 +100,9 @@ def test_any_json_is_a_tensor_or_a_refusal(key: str, value: object) -> None:
 
 @given(hnp.arrays("f4", hnp.array_shapes(min_dims=2, max_dims=3, max_side=4), elements=st.floats(width=32)))
 def test_numbers_survive_the_way_through_json(array: np.ndarray) -> None:
-    response = PredictResponse(outputs={"y": to_tensor(array)})
+    outputs = {"y": array}
     for row, key in ((True, "predictions"), (False, "outputs")):
-        np.testing.assert_array_equal(np.array(json.loads(dump_predict(response, row))[key], "f4"), array)
+        np.testing.assert_array_equal(np.array(json.loads(dump_predict(outputs, row))[key], "f4"), array)
 
 
 @given(hnp.arrays("f4", hnp.array_shapes(max_dims=4, max_side=4), elements=st.floats(-1e6, 1e6, width=32)))
@@ -147,15 +147,15 @@ def test_that_there_is_no_truth_value_does_not_make_the_rest_numbers(value: list
 
 
 def test_floats_are_written_as_short_as_they_can_be() -> None:
-    response = PredictResponse(outputs={"y": to_tensor(np.array([[0.1]], np.float32))})
-    assert json.loads(dump_predict(response, row=True)) == {"predictions": [[0.1]]}
+    outputs = {"y": np.array([[0.1]], np.float32)}
+    assert json.loads(dump_predict(outputs, row=True)) == {"predictions": [[0.1]]}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_not_finite_is_written_as_tensorflow_serving_writes_it(value: float) -> None:
-    response = PredictResponse(outputs={"y": to_tensor(np.array([[value, 0.5]], np.float32))})
+    outputs = {"y": np.array([[value, 0.5]], np.float32)}
     text = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]  # RapidJSON's kWriteNanAndInfFlag
-    assert f"[{text}, 0.5]" in dump_predict(response, row=True)
+    assert f"[{text}, 0.5]" in dump_predict(outputs, row=True)
 
 
 def test_json_that_only_the_standard_library_reads_is_read() -> None:
