@@ -24,8 +24,8 @@ _LEAST = 3
 # Seconds that a request waits for company at most.
 _PATIENCE = 2e-3
 
-# Requests, or rounds of them, after which more are waited for than last time: too rare to be seen in 99 of 100 answers.
-_TRIAL = 256
+# Requests after which more are waited for than last time: too rare to be seen in 99 of 100 answers.
+_TRIAL = 1024
 
 
 class Company:
@@ -65,7 +65,7 @@ class Company:
 
     def _learn(self, came: int) -> None:
         """Expect as many as came; now and then twice as many, for as long as these come, and else half as many."""
-        self._until_trial -= 1
+        self._until_trial -= came
         if came < self._expected:
             self._expected, self._until_trial = max(came, self._expected // 2), _TRIAL
         elif self._until_trial <= 0 and came < MOST:

@@ -46,9 +46,13 @@ def _readable(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], Callable[[
 
     orjson is quick, but has no word for what is not finite, and writes neither bytes nor numbers of two bytes.
     """
-    if all(one.ndim and one.dtype in _PLAIN and np.isfinite(one).all() for one in arrays.values()):
+    if all(one.ndim and one.dtype in _PLAIN and _finite(one) for one in arrays.values()):
         return arrays, _dumps
     return {alias: _values(alias, one) for alias, one in arrays.items()}, json.dumps
+
+
+def _finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _dumps(value: object) -> str:
