@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from serving.messages import SignatureDef
+from serving.signatures import Signature
 
 
 class LoadError(Exception):
@@ -18,7 +18,7 @@ class LoadError(Exception):
 class LoadedModel(Protocol):
     """One version in memory. Many threads call `predict` at once; `close` comes once, after them."""
 
-    signatures: Mapping[str, SignatureDef]
+    signatures: Mapping[str, Signature]
     joins: bool  # whether the rows of several requests may be computed in one call, and that saves time
 
     def quick(self, rows: int) -> bool:

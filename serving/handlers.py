@@ -38,10 +38,10 @@ def leased(models: Models, request: PredictRequest) -> AbstractContextManager[Se
 def input_infos(models: Models, spec: ModelSpec) -> Mapping[str, TensorInfo]:
     """The inputs of the signature that a REST request names (http_rest_api_handler.cc, GetInfoMap)."""
     name = spec.signature_name or DEFAULT_SIGNATURE
-    with models.lease(spec) as servable:
-        if name not in servable.model.signatures:
-            raise invalid(f'Serving signature name: "{name}" not found in signature def')
-        return servable.model.signatures[name].inputs
+    signature = models.signatures(spec).get(name)
+    if signature is None:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return signature.inputs
 
 
 def metadata(models: Models, request: GetModelMetadataRequest) -> GetModelMetadataResponse:
@@ -56,7 +56,8 @@ def metadata(models: Models, request: GetModelMetadataRequest) -> GetModelMetada
     response = GetModelMetadataResponse()
     with models.lease(request.model_spec) as servable:
         fill_spec(response.model_spec, servable)
-        response.metadata[_SIGNATURE_DEF].Pack(SignatureDefMap(signature_def=servable.model.signatures))
+        described = {name: one.message for name, one in servable.model.signatures.items()}
+        response.metadata[_SIGNATURE_DEF].Pack(SignatureDefMap(signature_def=described))
     return response
 
 
@@ -68,13 +69,12 @@ def not_predict(models: Models, request: Message, verb: str) -> ServingError:
     if not request.HasField("model_spec"):
         return invalid("Missing ModelSpec")
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    with models.lease(request.model_spec) as servable:
-        signature = servable.model.signatures.get(name)
+    signature = models.signatures(request.model_spec).get(name)
     if signature is None:
         return invalid(f"No signature was found with the name: {name}")
     wanted, kind = f"tensorflow/serving/{verb}", _KINDS[verb]
-    if signature.method_name != wanted:
-        return invalid(f"Expected {kind} signature method_name to be {wanted}. Was: {signature.method_name}")
+    if signature.message.method_name != wanted:
+        return invalid(f"Expected {kind} signature method_name to be {wanted}. Was: {signature.message.method_name}")
     return ServingError(Code.UNIMPLEMENTED, f"{verb} is not part of the embedded server: use predict.")
 
 

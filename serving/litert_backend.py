@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from serving.errors import Code, ServingError, invalid
-from serving.messages import SignatureDef
+from serving.signatures import Signature
 from serving.trial import served
 from serving.versions import LITERT_ABOUT, LITERT_MODEL
 
@@ -47,7 +47,7 @@ class LiteRTModel:
 
     joins = False  # a call costs nothing beside its rows
 
-    def __init__(self, folder: Path, signatures: Mapping[str, SignatureDef]) -> None:
+    def __init__(self, folder: Path, signatures: Mapping[str, Signature]) -> None:
         """Read the copy and measure it; UnfitError where it cannot stand for each signature that is served."""
         self.signatures = signatures
         self._idle: deque[_Runner] = deque()

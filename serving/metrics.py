@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import Counter
@@ -36,6 +37,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._times = functools.cache(lambda name, entrypoint: self._latency.labels(name, "predict", entrypoint))
 
     @contextmanager
     def observe(self, model_name: str, entrypoint: str) -> Iterator[None]:
@@ -50,8 +52,7 @@ class Metrics:
         finally:
             if model_name in self._known():
                 self._requests.add(model_name, code.name)
-                micros = (time.perf_counter() - started) * 1e6
-                self._latency.labels(model_name, "predict", entrypoint).observe(micros)
+                self._times(model_name, entrypoint).observe((time.perf_counter() - started) * 1e6)
 
     def page(self) -> bytes:
         """All metrics in Prometheus' text form."""

@@ -5,15 +5,16 @@ C++ files named here are those of the repositories tensorflow/serving and tensor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from typing import NamedTuple
 
 import numpy as np
 
 from serving.errors import Code, ServingError, invalid
 from serving.handlers import DEFAULT_SIGNATURE, fill_spec
-from serving.messages import PredictRequest, PredictResponse, SignatureDef
+from serving.messages import PredictRequest, PredictResponse
 from serving.models import Servable
+from serving.signatures import Signature
 from serving.tensors import fill, name_of, to_array
 
 
@@ -22,8 +23,7 @@ def rows(request: PredictRequest) -> int:
     return max((one.tensor_shape.dim[0].size for one in request.inputs.values() if one.tensor_shape.dim), default=1)
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A Predict request, checked: the signature, the arrays by alias, the outputs that come back."""
 
     signature: str
@@ -31,8 +31,7 @@ class Call:
     outputs: list[str]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Which version answers by which signature, and its outputs by alias; each protocol writes them its own way."""
 
     servable: Servable
@@ -49,9 +48,9 @@ def predict(servable: Servable, request: PredictRequest) -> Answer:
 def checked(servable: Servable, request: PredictRequest) -> Call:
     """What the model is asked; ServingError where it cannot be asked that."""
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    if name not in servable.model.signatures or name.startswith("__"):
+    signature = servable.model.signatures.get(name)
+    if signature is None or name.startswith("__"):
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
-    signature = servable.model.signatures[name]
     return Call(name, _inputs(signature, request), _outputs(signature, request.output_filter))
 
 
@@ -69,31 +68,32 @@ def response(answer: Answer) -> PredictResponse:
     return made
 
 
-def _inputs(signature: SignatureDef, request: PredictRequest) -> dict[str, np.ndarray]:
+def _inputs(signature: Signature, request: PredictRequest) -> dict[str, np.ndarray]:
     """The request's tensors by alias, checked (predict_util.cc and tensorflow/cc/saved_model/util.cc)."""
-    _check_count(signature, request)
+    sent = set(request.inputs)
+    _check_count(signature, sent)
     inputs = {}
-    for index, (alias, info) in enumerate(sorted(signature.inputs.items())):
+    for index, (alias, info) in enumerate(signature.inputs.items()):
         tensor = request.inputs.get(alias, signature.defaults.get(alias))
         if tensor is None:
             raise invalid(
                 f"Signature input alias: {alias}(feed name: {info.name}) not found in request and no default "
-                f"value provided. Inputs expected to be in the request {{{_join(request.inputs)}}}, "
+                f"value provided. Inputs expected to be in the request {{{_join(sent)}}}, "
                 f"or default input alias set: {_join(signature.defaults)}"
             )
         inputs[alias] = to_array(alias, tensor)
         if tensor.dtype != info.dtype:  # tensorflow/core/framework/function.cc, FunctionCallFrame::SetArgs
             raise invalid(f"Expects arg[{index}] to be {name_of(info.dtype)} but {name_of(tensor.dtype)} is provided")
-    used = set(request.inputs) & set(inputs)
-    if len(used) != len(request.inputs):
+    if not sent <= inputs.keys():
         raise invalid(
-            f"Inputs contains invalid name. Used request inputs: {_join(used)}, request input: {_join(request.inputs)}"
+            f"Inputs contains invalid name. Used request inputs: {_join(sent & inputs.keys())}, "
+            f"request input: {_join(sent)}"
         )
     return inputs
 
 
-def _check_count(signature: SignatureDef, request: PredictRequest) -> None:
-    sent, expected = set(request.inputs), set(signature.inputs)
+def _check_count(signature: Signature, sent: Set[str]) -> None:
+    expected = signature.inputs.keys()
     if len(sent) > len(expected) or (len(sent) < len(expected) and not signature.defaults):
         raise invalid(
             f"input size does not match signature: {len(sent)}!={len(expected)} len({{{_join(sent)}}}) != "
@@ -102,7 +102,7 @@ def _check_count(signature: SignatureDef, request: PredictRequest) -> None:
         )
 
 
-def _outputs(signature: SignatureDef, wanted: Iterable[str]) -> list[str]:
+def _outputs(signature: Signature, wanted: Iterable[str]) -> list[str]:
     seen: list[str] = []
     for alias in wanted:
         if alias not in signature.outputs:
@@ -113,7 +113,7 @@ def _outputs(signature: SignatureDef, wanted: Iterable[str]) -> list[str]:
         if alias in seen:
             raise invalid(f"duplicate output tensor alias: {alias}")
         seen.append(alias)
-    return seen or sorted(signature.outputs)
+    return seen or list(signature.outputs)
 
 
 def _join(names: Iterable[str] | Mapping[str, object]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from serving import saved_model
 from serving.backend import LoadedModel, LoadError
-from serving.messages import SignatureDef
 from serving.quiet import quiet_stderr
+from serving.signatures import Signature
 from serving.trial import rows_are_apart, warm_up
 from serving.versions import LITERT_MODEL
 
@@ -32,7 +32,7 @@ class Runtimes:
         return model
 
 
-def _litert(path: Path, signatures: Mapping[str, SignatureDef]) -> LoadedModel | None:
+def _litert(path: Path, signatures: Mapping[str, Signature]) -> LoadedModel | None:
     """The LiteRT copy; None, and the reason in the log, where it is of no use."""
     if not (path / LITERT_MODEL).is_file():
         return None
@@ -50,7 +50,7 @@ def _litert(path: Path, signatures: Mapping[str, SignatureDef]) -> LoadedModel |
         return None
 
 
-def _tensorflow(path: Path, signatures: Mapping[str, SignatureDef]) -> LoadedModel:
+def _tensorflow(path: Path, signatures: Mapping[str, Signature]) -> LoadedModel:
     with quiet_stderr():
         from serving.tensorflow_backend import TensorFlowModel
     return TensorFlowModel(path, signatures)

@@ -8,13 +8,14 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 
 from serving.backend import LoadError
-from serving.messages import SavedModel, SignatureDef
+from serving.messages import SavedModel
+from serving.signatures import Signature
 from serving.versions import GRAPH
 
 _TAG = "serve"  # tensorflow/cc/saved_model/tag_constants.h
 
 
-def signatures(folder: Path) -> Mapping[str, SignatureDef]:
+def signatures(folder: Path) -> Mapping[str, Signature]:
     """The signatures by name; LoadError where the file is no SavedModel or has nothing that is meant for serving."""
     try:
         model = SavedModel.FromString((folder / GRAPH).read_bytes())
@@ -24,5 +25,5 @@ def signatures(folder: Path) -> Mapping[str, SignatureDef]:
         raise LoadError(f"{GRAPH} cannot be read ({error.strerror})") from error
     for graph in model.meta_graphs:
         if list(graph.meta_info_def.tags) == [_TAG]:
-            return dict(graph.signature_def)
+            return {name: Signature.of(one) for name, one in graph.signature_def.items()}
     raise LoadError(f'{GRAPH} has no graph with the tag "{_TAG}"')

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from serving.backend import LoadError
 from serving.errors import ServingError, code_of, invalid
-from serving.messages import SignatureDef
+from serving.signatures import Signature
 
 # What TensorFlow's Python loader lets out on files that are no SavedModel; nothing else is caught.
 _LOAD_ERRORS = (
@@ -40,7 +40,7 @@ class TensorFlowModel:
 
     joins = True  # a call is 0.35 ms and an image 0.05
 
-    def __init__(self, path: Path, signatures: Mapping[str, SignatureDef]) -> None:
+    def __init__(self, path: Path, signatures: Mapping[str, Signature]) -> None:
         """Load the version; LoadError when it cannot be loaded."""
         self.signatures = signatures
         graph = tf.Graph()

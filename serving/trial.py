@@ -8,14 +8,15 @@ import numpy as np
 
 from serving.backend import LoadedModel, LoadError
 from serving.errors import ServingError
-from serving.messages import SignatureDef, TensorInfo
+from serving.messages import TensorInfo
+from serving.signatures import Signature
 from serving.tensors import DTYPES, name_of
 
 # For inputs whose shape the signature leaves open: one image, as docs/containers.md ("The model") has it.
 _IMAGE_BY_RANK = {2: (1, 784), 3: (1, 28, 28)}
 
 
-def served(signatures: Mapping[str, SignatureDef]) -> dict[str, SignatureDef]:
+def served(signatures: Mapping[str, Signature]) -> dict[str, Signature]:
     """The signatures that clients may ask for; LoadError when there is none, or one of a type that is not served."""
     found = _asked(signatures)
     if not found:
@@ -27,12 +28,12 @@ def served(signatures: Mapping[str, SignatureDef]) -> dict[str, SignatureDef]:
     return found
 
 
-def _asked(signatures: Mapping[str, SignatureDef]) -> dict[str, SignatureDef]:
+def _asked(signatures: Mapping[str, Signature]) -> dict[str, Signature]:
     """All but TensorFlow's own, `__saved_model_init_op`."""
     return {name: one for name, one in signatures.items() if one.outputs and not name.startswith("__")}
 
 
-def what_is_lost(old: Mapping[str, SignatureDef], new: Mapping[str, SignatureDef]) -> str | None:
+def what_is_lost(old: Mapping[str, Signature], new: Mapping[str, Signature]) -> str | None:
     """None when whoever asked the old signatures may ask the new ones, else what is missing, as half a sentence."""
     for name, one in _asked(old).items():
         if name not in new:
@@ -60,7 +61,7 @@ def warm_up(model: LoadedModel) -> None:
     for name, signature in served(model.signatures).items():
         inputs = {alias: _zeros(info) for alias, info in signature.inputs.items()}
         try:
-            outputs = model.predict(inputs, name, sorted(signature.outputs))
+            outputs = model.predict(inputs, name, list(signature.outputs))
         except ServingError as error:
             raise LoadError(f'the warm-up predict of signature "{name}" failed: {error.message}') from error
         for alias, info in signature.outputs.items():
@@ -77,7 +78,7 @@ def rows_are_apart(model: LoadedModel) -> bool:
     return all(_apart(model, name, one) for name, one in served(model.signatures).items())
 
 
-def _apart(model: LoadedModel, name: str, signature: SignatureDef) -> bool:
+def _apart(model: LoadedModel, name: str, signature: Signature) -> bool:
     dtypes = {alias: DTYPES[info.dtype] for alias, info in signature.inputs.items()}
     if not signature.inputs or any(dtype.kind not in "fiu" for dtype in dtypes.values()):
         return False
@@ -86,7 +87,7 @@ def _apart(model: LoadedModel, name: str, signature: SignatureDef) -> bool:
         return False
     rows = [row, {alias: array + dtypes[alias].type(1) for alias, array in row.items()}]
     both = {alias: np.concatenate([row[alias] for row in rows]) for alias in dtypes}
-    outputs = sorted(signature.outputs)
+    outputs = list(signature.outputs)
     try:
         whole, parts = model.predict(both, name, outputs), [model.predict(row, name, outputs) for row in rows]
     except ServingError:  # one row is all that it takes

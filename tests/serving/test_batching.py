@@ -14,6 +14,7 @@ from serving.batching import Batches, together
 from serving.errors import ServingError, invalid
 from serving.messages import DataType, ModelVersionStatus, PredictRequest, SignatureDef, TensorInfo
 from serving.models import Servable
+from serving.signatures import Signature
 from serving.tensors import fill
 
 FLOAT = TensorInfo(dtype=DataType.DT_FLOAT)
@@ -22,8 +23,8 @@ FLOAT = TensorInfo(dtype=DataType.DT_FLOAT)
 class Doubling:
     """Gives twice its input, notes how many rows each call had, refuses a call with a negative row, and can be held."""
 
-    signatures: Mapping[str, SignatureDef] = {
-        "serving_default": SignatureDef(inputs={"x": FLOAT}, outputs={"y": FLOAT, "z": FLOAT})
+    signatures: Mapping[str, Signature] = {
+        "serving_default": Signature.of(SignatureDef(inputs={"x": FLOAT}, outputs={"y": FLOAT, "z": FLOAT}))
     }
     joins = True
 

@@ -17,17 +17,18 @@ from serving.errors import ServingError
 from serving.loader import Loader
 from serving.messages import DataType, ModelSpec, SignatureDef, TensorInfo
 from serving.models import Models
+from serving.signatures import Signature
 
 from .conftest import write_checksums
 
 
-def signature(takes: str, *gives: str, dtype: int = DataType.DT_FLOAT) -> SignatureDef:
+def signature(takes: str, *gives: str, dtype: int = DataType.DT_FLOAT) -> Signature:
     info = TensorInfo(dtype=dtype)
-    return SignatureDef(inputs={takes: info}, outputs=dict.fromkeys(gives, info))
+    return Signature.of(SignatureDef(inputs={takes: info}, outputs=dict.fromkeys(gives, info)))
 
 
 class NotingModel:
-    def __init__(self, notes: list[str], version: str, signatures: Mapping[str, SignatureDef]) -> None:
+    def __init__(self, notes: list[str], version: str, signatures: Mapping[str, Signature]) -> None:
         self.notes, self.version, self.signatures = notes, version, signatures
 
     def quick(self, rows: int) -> bool:
