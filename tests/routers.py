@@ -132,7 +132,7 @@ def nginx() -> str:
     """Where nginx is; the test is skipped where the machine has none."""
     found = os.environ.get("NGINX") or shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if not found:
-        pytest.skip("nginx is not installed here: `apt-get install nginx-light`, or name it in NGINX")
+        pytest.skip("nginx is not installed here: `apt-get install nginx`, or name it in NGINX")
     return found
 
 
