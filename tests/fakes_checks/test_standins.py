@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from argvs import every_command
 from conftest import ROOT
-from fakes.standins import MODULES, install
+from fakes.standins import MODULES, install, nursery
 from fakes.standins.control import Docker
 from fakes.world import World
 
@@ -70,6 +73,44 @@ def test_every_command_that_the_code_can_run_is_known(world: World) -> None:
         if wrong or UNKNOWN.search(said):
             refused[" ".join(argv)] = said
     assert refused == {}
+
+
+def forks() -> list[psutil.Process]:
+    """What the nursery has forked and what is still running of that."""
+    living = [one for one in psutil.Process().children() if one.status() != psutil.STATUS_ZOMBIE]
+    (found,) = [one for one in living if "nursery.py" in " ".join(one.cmdline())]
+    return found.children()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait up to ten seconds."""
+    ends = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_stand_in_that_is_ended_takes_what_works_for_it_along(world: World, how: signal.Signals) -> None:
+    world.docker.fail("version", delay=60)
+    with subprocess.Popen([world.bin / "docker", "version"], env=world.env(), stderr=subprocess.DEVNULL) as running:
+        until(lambda: len(forks()) == 1)
+        running.send_signal(how)
+        until(lambda: forks() == [])
+    assert running.returncode == -how
+
+
+def test_a_stand_in_that_kills_itself_is_seen_to_be_killed(world: World) -> None:
+    world.docker.fail("version", kill=True)
+    assert world.run("docker", "version").returncode == -signal.SIGKILL
+
+
+def test_a_stand_in_whose_nursery_is_gone_does_its_own_imports(world: World) -> None:
+    before = world.run("docker", "version")
+    program = world.bin / "docker"
+    program.write_text(program.read_text().replace(nursery.started(), "/nowhere"))
+    after = world.run("docker", "version")
+    assert (before.returncode, before.stdout) == (after.returncode, after.stdout)
 
 
 def test_the_plugin_comes_with_gcloud_and_hands_out_the_logins_token(world: World) -> None:

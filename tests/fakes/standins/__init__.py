@@ -1,4 +1,4 @@
-"""Stand-ins for docker, gcloud and kubectl: small programs that start in a twentieth of a second and ask the fakes.
+"""Stand-ins for docker, gcloud and kubectl: small programs that start quickly, by `nursery`, and ask the fakes.
 
 `install(bin, google)` puts them into a folder that goes first in PATH. What they know is a table of commands; anything
 else ends with the real tool's words for an unknown command, so that a test fails loudly. `control.Docker(bin)` lets
@@ -11,18 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-PROGRAM = """#!{python} -SE
-import gc, os, sys
-gc.disable()
-sys.path[:1] = [{tests!r}]
-from fakes.standins.{name} import main
-code = main(sys.argv[1:], {bin!r}, {google!r})
-sys.stdout.flush()
-sys.stderr.flush()
-os._exit(code)
-"""
-"""A run of the tests starts ten thousand: to collect no garbage and tidy nothing up at the end is a quarter of each."""
 
 PLUGIN = "gke-gcloud-auth-plugin"
 MODULES = {PLUGIN: "plugin"}
@@ -37,6 +25,7 @@ def install(bin: Path, google: str, names: Iterable[str] = ("docker",)) -> None:
     import sys
     from pathlib import Path
 
+    from fakes.standins import nursery
     from fakes.standins.control import put
 
     wanted = list(names)
@@ -45,5 +34,8 @@ def install(bin: Path, google: str, names: Iterable[str] = ("docker",)) -> None:
     bin.mkdir(parents=True, exist_ok=True)
     for name in wanted:
         module = MODULES.get(name, name)
-        text = PROGRAM.format(python=sys.executable, tests=str(tests), name=module, bin=str(bin), google=google)
+        text = nursery.CLIENT.format(
+            python=sys.executable, tests=str(tests), name=module, bin=str(bin), google=google,
+            nursery=nursery.started(),
+        )  # fmt: skip
         put(bin / name, text, 0o755)
