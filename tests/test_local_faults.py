@@ -78,7 +78,7 @@ def test_fault_28_a_killed_trainer_is_started_again_from_its_checkpoint_by_its_p
 ) -> None:
     steps = (
         "--set",
-        "training.steps=4000",
+        "training.steps=1500",
         "--set",
         "data.dataset=digits",
         "--set",
@@ -91,7 +91,7 @@ def test_fault_28_a_killed_trainer_is_started_again_from_its_checkpoint_by_its_p
     assert run.returncode == 0, said
     assert "ended with 137; restart 1 of 3" in said
     card = json.loads(checkout.invoke("models", "--json"))[0]
-    assert card["steps"] == 4000
+    assert card["steps"] == 1500
     assert card["resumed_from"] >= 100
 
 
