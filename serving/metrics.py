@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, ge
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from serving.errors import Code, ServingError
+from serving.errors import ServingError
 
 CONTENT_TYPE = "text/plain"  # tensorflow_serving/model_servers/http_server.cc
 
@@ -43,15 +43,15 @@ class Metrics:
     def observe(self, model_name: str, entrypoint: str) -> Iterator[None]:
         """Count and time one predict request; entrypoint is GRPC or REST."""
         started = time.perf_counter()
-        code = Code.OK
+        status = "OK"
         try:
             yield
         except ServingError as error:
-            code = error.code
+            status = error.code.name
             raise
         finally:
             if model_name in self._known():
-                self._requests.add(model_name, code.name)
+                self._requests.add(model_name, status)
                 self._times(model_name, entrypoint).observe((time.perf_counter() - started) * 1e6)
 
     def page(self) -> bytes:

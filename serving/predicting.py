@@ -20,7 +20,7 @@ from serving.tensors import fill, name_of, to_array
 
 def rows(request: PredictRequest) -> int:
     """How many rows a Predict request has: the first size of the largest of its tensors; 1 where none has any."""
-    return max((one.tensor_shape.dim[0].size for one in request.inputs.values() if one.tensor_shape.dim), default=1)
+    return max((dim[0].size for one in request.inputs.values() if (dim := one.tensor_shape.dim)), default=1)
 
 
 class Call(NamedTuple):

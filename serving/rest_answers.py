@@ -12,6 +12,7 @@ import orjson
 
 from serving.errors import invalid
 
+# What orjson writes: neither bytes nor numbers of two bytes.
 _PLAIN = {np.dtype(kind) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_)}
 
 
@@ -19,13 +20,25 @@ def dump_predict(outputs: Mapping[str, np.ndarray], row: bool) -> str:
     """`predictions`, an item an instance, or `outputs`, a tensor a name; a lone output goes unnamed."""
     if row:
         _check_rows(outputs)
-    values, dumps = _readable(dict(sorted(outputs.items())))
+    arrays = dict(sorted(outputs.items()))
+    if all(one.ndim and one.dtype in _PLAIN for one in arrays.values()):
+        text = _text(arrays, row, _quickly)
+        if "null" not in text:  # what orjson makes of a number that is not finite
+            return text
+    return _text({alias: _values(alias, one) for alias, one in arrays.items()}, row, json.dumps)
+
+
+def _text(values: Mapping[str, Any], row: bool, dumps: Callable[[object], str]) -> str:
     if not row:
         whole = values if len(values) > 1 else next(iter(values.values()))
         return f'{{\n    "outputs": {dumps(whole)}\n}}'
     rows = [dict(zip(values, one, strict=True)) for one in zip(*values.values(), strict=True)]
     lines = [dumps(one if len(values) > 1 else next(iter(one.values()))) for one in rows]
     return '{\n    "predictions": [\n        ' + ",\n        ".join(lines) + "\n    ]\n}"
+
+
+def _quickly(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _check_rows(outputs: Mapping[str, np.ndarray]) -> None:
@@ -39,24 +52,6 @@ def _check_rows(outputs: Mapping[str, np.ndarray]) -> None:
         if batch not in (0, size):
             raise invalid(f"Tensor name: {alias} has inconsistent batch size: {size} expecting: {batch}")
         batch = size
-
-
-def _readable(arrays: dict[str, np.ndarray]) -> tuple[dict[str, Any], Callable[[object], str]]:
-    """The outputs in a form that can be written, row by row or whole, and what writes them.
-
-    orjson is quick, but has no word for what is not finite, and writes neither bytes nor numbers of two bytes.
-    """
-    if all(one.ndim and one.dtype in _PLAIN and _finite(one) for one in arrays.values()):
-        return arrays, _dumps
-    return {alias: _values(alias, one) for alias, one in arrays.items()}, json.dumps
-
-
-def _finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
-
-
-def _dumps(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _values(alias: str, array: np.ndarray) -> object:

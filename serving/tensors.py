@@ -48,18 +48,18 @@ def to_array(alias: str, tensor: TensorProto) -> np.ndarray:
 
     As in TensorFlow a field with too few values repeats its last, and one with none is all zeros.
     """
-    shape = [dim.size for dim in tensor.tensor_shape.dim]
-    if tensor.dtype not in _KINDS or tensor.tensor_shape.unknown_rank:
+    form, kind = tensor.tensor_shape, _KINDS.get(tensor.dtype)
+    if kind is None or form.unknown_rank:
         raise _malformed(alias)
-    dtype, field = _KINDS[tensor.dtype]
+    shape, (dtype, field) = [dim.size for dim in form.dim], kind
     if min(shape, default=0) < 0 or len(shape) > _MAX_RANK:
         raise _malformed(alias)
     count = math.prod(shape)
     unfolded = count or math.prod(max(size, 1) for size in shape)
     if unfolded * dtype.itemsize > MAX_TENSOR_BYTES:
         raise _malformed(alias)
-    if tensor.tensor_content and dtype.kind != "O":
-        return _from_content(alias, tensor.tensor_content, dtype, count).reshape(shape)
+    if (content := tensor.tensor_content) and dtype.kind != "O":
+        return _from_content(alias, content, dtype, count).reshape(shape)
     return _from_values(getattr(tensor, field), dtype, field, count).reshape(shape)
 
 
