@@ -20,14 +20,8 @@ from pipeline.processes import marked
 
 pytestmark = pytest.mark.slow
 
-LONG = (
-    "--set",
-    "training.steps=200000",
-    "--set",
-    "data.dataset=digits",
-    "--set",
-    "training.checkpoint_every=100",
-)
+SAVED = ("--set", "training.model=linear", "--set", "data.dataset=digits", "--set", "training.checkpoint_every=100")
+LONG = ("--set", "training.steps=200000", *SAVED)
 
 
 def started(checkout: Checkout, *words: str) -> subprocess.Popen[str]:
@@ -76,22 +70,14 @@ def ended_by(number: int, code: int, checkout: Checkout) -> None:
 def test_fault_28_a_killed_trainer_is_started_again_from_its_checkpoint_by_its_policy(
     checkout: Checkout,
 ) -> None:
-    steps = (
-        "--set",
-        "training.steps=1500",
-        "--set",
-        "data.dataset=digits",
-        "--set",
-        "training.checkpoint_every=100",
-    )
-    run = started(checkout, *steps)
+    run = started(checkout, "--set", "training.steps=4000", *SAVED)
     (trainer,) = (one for one in marked(checkout.build) if "trainer" in " ".join(one.cmdline()))
     trainer.kill()
     said = run.communicate(timeout=150)[0]
     assert run.returncode == 0, said
     assert "ended with 137; restart 1 of 3" in said
     card = json.loads(checkout.invoke("models", "--json"))[0]
-    assert card["steps"] == 1500
+    assert card["steps"] == 4000
     assert card["resumed_from"] >= 100
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import free_ports
+from conftest import free_ports, until_listening
 from lent import ModelServer
 from pipeline import comparison, views
 from pipeline.files import write
@@ -55,7 +55,7 @@ class Behind:
         return str(next(text for key, text in found["data"].items() if key in ("models.config", "nginx.conf")))
 
     def route(self, text: str) -> None:
-        """Have the router follow the file, with real ports in place of the cluster's."""
+        """Have the router follow the file, with real ports in place of the cluster's; it listens afterwards."""
         usual = self.there.cloud.server
         for there, here in {
             "mnist-stable:9000": f"127.0.0.1:{usual.grpc}", "mnist-stable:8500": f"127.0.0.1:{usual.rest}",
@@ -69,6 +69,8 @@ class Behind:
         if self.router is None:
             argv = [sys.executable, "-m", "serving.router", "-c", str(self.file)]
             self.router = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for port in (self.grpc, self.rest):  # as a readiness probe holds a pod back until then
+                until_listening(port)
 
     def end(self) -> None:
         self.canary.give_back()
