@@ -113,7 +113,7 @@ def test_fault_40_a_changed_setting_makes_a_new_version_and_the_old_tag_is_refus
     run.kill()
     run.communicate()
     (tag,) = (path.name for path in (checkout.build / "bucket").iterdir() if path.name.isdigit())
-    said = checkout.invoke("train", "--tag", tag, *SMALL, code=2)
+    said = checkout.invoke("train", "--tag", tag, "--set", "training.steps=60", *SAVED, code=2)
     assert "that run was begun with other inputs (training.steps 200000 → 60)" in said
     made = checkout.invoke("train", *SMALL)
     assert f"version {tag}" not in made

@@ -116,6 +116,7 @@ def test_the_trainings_log_is_followed_until_ctrl_c(there: Checkout) -> None:
         assert (watcher.wait(timeout=20), watcher.stdout.read()) == (0, "")
 
 
+@pytest.mark.timed
 def test_a_second_all_finds_everything_unchanged_in_under_5_seconds(there: Checkout) -> None:
     began = time.monotonic()
     said = there.invoke("all", *SMALL)
@@ -160,6 +161,7 @@ def test_status_and_open_name_the_addresses(there: Checkout) -> None:
     assert there.invoke("open", "--no-browser") == f"http://127.0.0.1:{there.ui}\n"
 
 
+@pytest.mark.timed
 def test_fault_31_a_second_run_exits_4_and_names_the_holder(there: Checkout) -> None:
     holder = there.start("train", "--force", "--set", "training.steps=100000", "--set", "data.dataset=digits")
     try:
@@ -177,6 +179,7 @@ def test_fault_31_a_second_run_exits_4_and_names_the_holder(there: Checkout) -> 
     assert not any("trainer" in " ".join(process.cmdline()) for process in marked(there.build))
 
 
+@pytest.mark.timed
 def test_a_killed_model_server_is_back_within_10_seconds_and_the_page_recovers(there: Checkout) -> None:
     (server,) = (one for one in marked(there.build) if one.cmdline()[1:3] == ["-m", "serving"])
     server.kill()

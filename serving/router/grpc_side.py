@@ -14,7 +14,7 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # in gRPC's C core the limit of one attempt to connect, and no pause
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
 

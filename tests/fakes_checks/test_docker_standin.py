@@ -76,6 +76,7 @@ def machine(tmp_path: Path, state: State) -> Iterator[Machine]:
     assert state.unknown == []
 
 
+@pytest.mark.timed
 def test_it_starts_in_a_moment(machine: Machine) -> None:
     machine.run("version", "--format={{.Server.Version}}")
     began = time.perf_counter()

@@ -112,6 +112,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
+@pytest.mark.timed
 def test_it_starts_in_a_moment(full: World) -> None:
     began = time.perf_counter()
     for _ in range(5):

@@ -244,6 +244,7 @@ def test_the_scenario_asks_the_fake_nothing_that_it_does_not_know(both: dict[str
     assert (both["ours"]["unknown"], both["theirs"]["unknown"]) == ([], [])
 
 
+@pytest.mark.timed
 def test_it_starts_in_a_moment(side: Side) -> None:
     began = time.perf_counter()
     for _ in range(5):

@@ -145,6 +145,7 @@ def test_fault_41_a_key_is_not_made_twice(momentary: Momentary) -> None:
     assert [len(keys) for keys in momentary.world.state.of("iam.keys").values()] == [1]
 
 
+@pytest.mark.timed
 def test_fault_42_a_tool_that_waits_for_a_mute_service_is_stopped_with_all_that_it_started(
     momentary: Momentary,
 ) -> None:
@@ -198,6 +199,7 @@ def test_fault_41_a_run_in_which_every_service_fails_for_a_moment_completes(empt
     assert empty.up("deploy").writes == []
 
 
+@pytest.mark.timed
 def test_fault_42_a_mute_cluster_is_given_up_within_the_time_limit_and_not_asked_again(
     there: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -453,6 +453,7 @@ def test_no_text_is_too_odd(text: str) -> None:
     assert found is None or found.told(text)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "words", ["PermissionDenied ", "nodes are available: ", "Insufficient regional quota ", "code="]
 )

@@ -56,6 +56,7 @@ def test_every_replica_gets_the_tf_config_that_the_operator_injects(tmp_path: Pa
     assert all(host.startswith("127.0.0.1:") for host in hosts)
 
 
+@pytest.mark.timed
 def test_the_chiefs_success_ends_the_job_and_a_parameter_server_that_never_returns(tmp_path: Path) -> None:
     began = time.monotonic()
     run(tfjob(Chief=replica("pass"), PS=replica("import time; time.sleep(60)")), tmp_path)

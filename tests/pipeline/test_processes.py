@@ -41,6 +41,7 @@ def test_lines_are_shown_as_they_come() -> None:
     assert lines == ["one", "two", "three"]
 
 
+@pytest.mark.timed
 def test_fault_23_a_command_that_hangs_is_stopped_with_its_whole_group(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     began = time.monotonic()
@@ -61,12 +62,14 @@ def test_a_command_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert gone(int(pids.read_text()))
 
 
+@pytest.mark.timed
 def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_run() -> None:
     began = time.monotonic()
     assert run(["sh", "-c", "sleep 60 & echo started"], ENV, timeout=1).timed_out
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.timed
 def test_fault_24_a_hundred_megabytes_are_read_in_linear_time_and_bounded_memory() -> None:
     before = psutil.Process().memory_info().rss
     began = time.monotonic()

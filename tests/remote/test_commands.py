@@ -102,6 +102,7 @@ def test_a_login_that_breaks_sftp_is_one_sentence(noisy: Sshd, root: Path) -> No
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.timed
 def test_fault_24_a_hundred_megabytes_are_read_in_linear_time_and_bounded_memory(there: There) -> None:
     there.connected()
     before, began = psutil.Process().memory_info().rss, time.monotonic()

@@ -24,6 +24,7 @@ from pipeline.there import There
 from tests.remote.machine import command_lines, gone, on, pids, shell, until
 
 
+@pytest.mark.timed
 def test_fault_23_a_command_that_hangs_is_stopped_with_its_whole_group(there: There, tmp_path: Path) -> None:
     note, began = tmp_path / "pids", time.monotonic()
     with pytest.raises(RunFailed, match=r"no end after 0\.5 s, so it was stopped"):
@@ -46,6 +47,7 @@ def test_what_a_command_left_in_the_background_is_ended_with_it(there: There, tm
     assert all(gone(pid) for pid in pids(note))
 
 
+@pytest.mark.timed
 def test_a_grandchild_that_holds_the_stream_does_not_hold_the_run(there: There, tmp_path: Path) -> None:
     note, began = tmp_path / "pids", time.monotonic()
     assert there.run(shell(f"sleep 60 & echo $! > {note}; echo started", timeout=30), None).stdout == "started\n"
@@ -67,6 +69,7 @@ def test_a_command_of_another_thread_can_be_ended(machine: str, there: There, ro
     assert "sleep 61.25" not in command_lines()
 
 
+@pytest.mark.timed
 def test_endless_output_is_stopped_at_the_time_limit(there: There) -> None:
     began = time.monotonic()
     assert there.run(Command(("yes",), "say yes", timeout=1), None).timed_out

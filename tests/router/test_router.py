@@ -77,6 +77,7 @@ def test_a_call_that_fails_keeps_its_status_and_its_words(router: Router, channe
     assert dict(failed.value.trailing_metadata())["x-trailing"] in ("stable", "canary")
 
 
+@pytest.mark.timed
 def test_a_call_whose_deadline_is_over_ends_then(router: Router, channel: grpc.Channel) -> None:
     began = time.monotonic()
     with pytest.raises(grpc.RpcError) as failed:

@@ -126,6 +126,7 @@ def test_who_expects_anything_else_is_told_so(base: Path) -> None:
     assert said.endswith(b'{"error": "Unknown Expect: more"}')
 
 
+@pytest.mark.timed
 def test_headers_that_never_end_are_cut(base: Path) -> None:
     began = time.monotonic()
     assert asked(base, HEAD) == b""

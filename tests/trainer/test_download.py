@@ -203,6 +203,7 @@ def test_a_part_that_is_wrong_is_thrown_away_and_fetched_whole(mirrors: dict[str
     assert (tmp_path / FILE.name).read_bytes() == CONTENT
 
 
+@pytest.mark.timed
 def test_mirrors_that_never_answer_cost_a_bounded_time(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:  # accepts, and never says a word
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
@@ -216,6 +217,7 @@ def test_auto_waits_at_most_ten_seconds_for_mirrors() -> None:
     assert download.SHORT.silent + 0.5 < 10
 
 
+@pytest.mark.timed
 def test_a_name_that_takes_for_ever_to_look_up_costs_a_bounded_time_and_is_not_heard_of_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def test_no_arguments_whatever_cause_more_than_a_sentence(argv: list[str]) -> No
         assert str(error)
 
 
+@pytest.mark.timed
 def test_help_names_every_flag_and_loads_no_library() -> None:
     code = "import sys; from trainer.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print([name for name in ('numpy', 'tensorflow', 'sklearn') if name in sys.modules])"

@@ -112,6 +112,7 @@ print({tag: [point.step for point in events.Images(tag)] for tag in events.Tags(
     assert pictures == {"confusion_matrix": [200], "mistakes": [200]}
 
 
+@pytest.mark.timed
 def test_a_version_that_is_there_is_left_alone(finished: tuple[TrainerProcess, str]) -> None:
     trainer, _ = finished
     files = [path for path in trainer.bucket.rglob("*") if path.is_file()]

@@ -76,6 +76,7 @@ def test_while_the_resolver_fails_the_last_answer_counts_for_a_minute(hangs: boo
     dns.open.set()
 
 
+@pytest.mark.timed
 def test_a_resolver_that_hangs_costs_the_time_limit_and_no_more() -> None:
     dns = Dns(a=["10.0.0.1"])
     dns.open.clear()

@@ -72,6 +72,7 @@ def test_every_question_is_asked_anew(slow: Slow) -> None:
     assert slow.asked == ["card"] * 3
 
 
+@pytest.mark.timed
 def test_who_has_waited_is_told_and_the_others_are_told_at_once(slow: Slow) -> None:
     patient, began = Patient(slow, wait_s=0.2), time.monotonic()
     with pytest.raises(StorageError, match=r"^no answer within 0\.2 s$"):

@@ -83,6 +83,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     server.stop(0).wait()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("kind", KINDS)
 def test_fault_71_slow_clients_cost_honest_ones_nothing_and_are_cut_off_in_time(ui: Ui, kind: str) -> None:
     count, first, drip, receive_bytes = KINDS[kind]

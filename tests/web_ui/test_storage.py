@@ -151,6 +151,7 @@ def test_a_file_beside_the_versions_of_a_folder_is_found_too(tmp_path: Path) -> 
     assert Folder(tmp_path / "export").beside("other.json", 10) is None
 
 
+@pytest.mark.timed
 def test_a_bucket_that_hangs_holds_up_one_page_for_a_moment_and_the_others_not_at_all(
     bucket: Bucket, tmp_path: Path
 ) -> None:
@@ -166,6 +167,7 @@ def test_a_bucket_that_hangs_holds_up_one_page_for_a_moment_and_the_others_not_a
     assert time.monotonic() - began < 4.0  # if each page waited: 6 s; the library is loaded meanwhile, too
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
 def test_a_bucket_that_refuses_is_one_line_at_once(bucket: Bucket, status: int) -> None:
     bucket.fails = status
