@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import fcntl
 import functools
 import os
 import shutil
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("tasks.py", "inv", "pipeline", "config", "templates", "trainer", "serving", "web-ui", "notebooks", "bench",
          "requirements.txt", "requirements-dev.txt", "constraints.txt")  # fmt: skip
 
-SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits")
+SMALL = ("--set", "training.steps=60", "--set", "data.dataset=digits", "--set", "training.model=linear")
 """A training of a few seconds that needs no network."""
 
 NO_GATE = ("serving.gate.min_accuracy=0", "serving.gate.max_drop=1")
@@ -171,13 +172,20 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="session")
 def small_bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bucket of a checkout in which SMALL was trained, once for all the tests of a process."""
-    made = copied(tmp_path_factory.mktemp("trained") / "checkout")
-    try:
-        made.invoke("train", *SMALL)
-    finally:
-        made.end()
-    return made.build / "bucket"
+    """The bucket of a checkout in which SMALL was trained, once for all the processes of a run."""
+    place = tmp_path_factory.getbasetemp()
+    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "trained"
+    place.mkdir(exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "done").exists():
+            made = copied(place / "checkout")
+            try:
+                made.invoke("train", *SMALL)
+            finally:
+                made.end()
+            (place / "done").touch()
+    return place / "checkout" / "build" / "local" / "bucket"
 
 
 @pytest.fixture
@@ -228,4 +236,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def stride(pytestconfig: pytest.Config) -> int:
     """How many writes further a run goes each time before it is broken off."""
-    return 1 if pytestconfig.getoption("--every") else 5
+    return 1 if pytestconfig.getoption("--every") else 9

@@ -48,14 +48,15 @@ class ModelServer:
         """Serve what a ModelServerConfig in protobuf's text form says; whether the server answers at all."""
         import grpc
         from google.protobuf import text_format
-        from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
-        from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+
+        from serving.messages import ReloadConfigRequest
 
         request = ReloadConfigRequest()
         text_format.Parse(text, request.config)
         try:
             with grpc.insecure_channel(f"127.0.0.1:{self.grpc}") as channel:
-                ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=20, wait_for_ready=True)
+                call = channel.unary_unary("/tensorflow.serving.ModelService/HandleReloadConfigRequest")
+                call(request.SerializeToString(), timeout=20, wait_for_ready=True)
         except grpc.RpcError:
             return False
         return True

@@ -1,4 +1,8 @@
-"""Google's fakes against the real gcloud: every command that the pipeline runs, and what it says when it is refused."""
+"""Google's fakes against gcloud: every command that the pipeline runs, and what it says when it is refused.
+
+With `--every` it is the real gcloud throughout, whose start takes a second or two each time. Else it is the stand-in
+where it can be, which tests/fakes_checks/test_gcloud_standin.py holds against the real one.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,6 @@ from fakes.google.iam import CANARY
 from fakes.world import World
 from pipeline.tools import APIS
 
-pytestmark = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
-
 PROJECT = "demo-project-1"
 AT = "--location=us-central1-c"
 IN_REGION = "--location=us-central1"
@@ -31,16 +33,19 @@ Gcloud = Callable[..., Said]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """A world in which every call that nobody knows fails the test."""
-    with World(tmp_path, real=True) as made:
+    real = bool(request.config.getoption("--every") or request.node.get_closest_marker("real_gcloud"))
+    if real and shutil.which("gcloud") is None:
+        pytest.skip("gcloud is not installed")
+    with World(tmp_path, real=real) as made:
         yield made
         assert made.state.unknown == []
 
 
 @pytest.fixture
 def gcloud(world: World, tmp_path: Path) -> Gcloud:
-    """Run the real gcloud in the world."""
+    """Run gcloud in the world."""
     places = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"{world.api_address}/{end}"
               for name, end in APIS.items()}  # fmt: skip
     env = {**world.env(), **places, "KUBECONFIG": str(tmp_path / "kubeconfig"), "USE_GKE_GCLOUD_AUTH_PLUGIN": "True",
@@ -84,6 +89,7 @@ def test_login_that_ended_cannot_be_refreshed(world: World, gcloud: Gcloud) -> N
     assert "There was a problem refreshing your current auth tokens" in refused(gcloud("projects", "describe", PROJECT))
 
 
+@pytest.mark.real_gcloud
 def test_token_that_expired_is_refused_once(world: World, gcloud: Gcloud) -> None:
     gcloud("projects", "describe", PROJECT)
     world.login.expire_tokens()
@@ -363,6 +369,7 @@ def test_people_are_let_through_the_proxy(world: World, gcloud: Gcloud) -> None:
 # -- storage by the command line -------------------------------------------------------------------------------------
 
 
+@pytest.mark.real_gcloud
 def test_bucket_is_made_filled_read_and_deleted(world: World, gcloud: Gcloud, tmp_path: Path) -> None:
     buckets = ("storage", "buckets")
     assert "not found: 404" in refused(gcloud(*buckets, "describe", f"gs://{BUCKET}"))
@@ -376,6 +383,7 @@ def test_bucket_is_made_filled_read_and_deleted(world: World, gcloud: Gcloud, tm
     assert world.summary() == []
 
 
+@pytest.mark.real_gcloud
 def test_bucket_says_whose_it_is(world: World, gcloud: Gcloud) -> None:
     world.add_bucket("ours")
     world.add_bucket("theirs", ours=False)

@@ -353,8 +353,9 @@ def test_fault_20_another_environments_mark_is_respected(deployed: Guest) -> Non
 
 FAILING = [
     pytest.param("deployments/training-operator$", marks=pytest.mark.repeats("the row of the operator's namespace")),
-    "v1/namespaces/kubeflow$", "/secrets/user-gcp-sa$",
-    pytest.param("/serviceaccounts/", marks=pytest.mark.repeats("the row of the Secret, another object of ours,")),
+    "v1/namespaces/kubeflow$",
+    pytest.param("/secrets/user-gcp-sa$", marks=pytest.mark.repeats("the row of the namespace")),
+    pytest.param("/serviceaccounts/", marks=pytest.mark.repeats("the row of the namespace")),
 ]  # fmt: skip
 
 

@@ -144,16 +144,15 @@ def of_one_process(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return float(Run(tmp_path_factory.mktemp("alone")).train(*MNIST)["metrics"]["test_accuracy"])
 
 
+LESS = pytest.mark.repeats("the row of two workers and a parameter server")
+
+
 @pytest.mark.mnist
 @pytest.mark.parametrize(
     ("sets", "members"),
     [
-        (("training.workers=1",), {"chief": 1, "worker": 1}),
-        pytest.param(
-            ("training.workers=2",),
-            {"chief": 1, "worker": 2},
-            marks=pytest.mark.repeats("1+1, and the row of two workers and a parameter server,"),
-        ),
+        pytest.param(("training.workers=1",), {"chief": 1, "worker": 1}, marks=LESS),
+        pytest.param(("training.workers=2",), {"chief": 1, "worker": 2}, marks=LESS),
         (
             ("training.workers=2", "training.parameter_servers=1", "training.evaluator=true"),
             {"chief": 1, "worker": 2, "ps": 1},

@@ -238,7 +238,7 @@ def photographed(one: np.ndarray, scale: int, number: int) -> bytes:
 
 @pytest.mark.mnist
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [1, 3, 10, 30])
+@pytest.mark.parametrize("scale", [1, 3, 10, pytest.param(30, marks=pytest.mark.repeats("10 times as large"))])
 def test_an_mnist_image_enlarged_and_moved_is_read_as_the_original_is(
     scale: int, originals: tuple[np.ndarray, np.ndarray], reads: Reads
 ) -> None:

@@ -93,7 +93,7 @@ def test_fault_64_text_from_a_model_server_is_never_markup(base: Path) -> None:
     assert "no &lt;b&gt;model&lt;/b&gt;" in page
 
 
-@limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=75)
 @given(query=st.dictionaries(st.sampled_from(["name", "addr", "port", "after"]), st.text(max_size=40)))
 def test_whatever_the_form_holds_the_page_is_there_and_nobody_else_is_asked(base: Path, query: dict[str, str]) -> None:
     predictor = Says()

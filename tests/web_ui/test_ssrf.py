@@ -156,7 +156,7 @@ TYPED = st.one_of(
 )
 
 
-@limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@limits(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(addr=TYPED, port=st.integers(1, 65535).map(str) | st.just(PORT), leads_to=st.ip_addresses().map(str))
 def test_fault_63_whatever_is_typed_only_services_of_the_namespace_are_looked_up(
     base: Path, listener: Listener, addr: str, port: str, leads_to: str
