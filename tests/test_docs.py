@@ -59,8 +59,11 @@ def test_the_worked_example_of_a_page_runs_and_prints_what_the_page_shows(page: 
 
 
 def test_the_worked_example_of_the_page_on_serving_runs_and_prints_what_the_page_shows(
-    checkout: Checkout, version: Path
+    checkout: Checkout, tmp_path: Path
 ) -> None:
+    changes = ("training.steps=60", "data.dataset=digits", f"storage.bucket={tmp_path / 'elsewhere'}")
+    checkout.invoke(*[word for change in changes for word in ("--set", change)], "train")
+    (version,) = (tmp_path / "elsewhere" / "export").iterdir()
     for tag in ("1763900000", "1763900100"):
         copied_version(version, checkout.build / "bucket", tag)
     example = Example(checkout)
