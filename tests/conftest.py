@@ -170,22 +170,29 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     made.end()
 
 
+@contextlib.contextmanager
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder of all the processes of a run, which is this one's alone for the moment."""
+    place = tmp_path_factory.getbasetemp()
+    folder = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def small_bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bucket of a checkout in which SMALL was trained, once for all the processes of a run."""
-    place = tmp_path_factory.getbasetemp()
-    place = (place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) / "trained"
-    place.mkdir(exist_ok=True)
-    with (place / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "done").exists():
-            made = copied(place / "checkout")
+    with shared_folder(tmp_path_factory, "trained") as folder:
+        if not (folder / "done").exists():
+            made = copied(folder / "checkout")
             try:
                 made.invoke("train", *SMALL)
             finally:
                 made.end()
-            (place / "done").touch()
-    return place / "checkout" / "build" / "local" / "bucket"
+            (folder / "done").touch()
+        return folder / "checkout" / "build" / "local" / "bucket"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -25,6 +24,7 @@ import psutil
 import pytest
 from flask.testing import FlaskClient
 
+from conftest import shared_folder
 from tests.web_ui.model_server import Behaviour, serve
 from webui import create_app
 from webui.client import Predictor
@@ -224,11 +224,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     mnist = os.environ.get("MNIST_DIR")
     if not mnist:
         return request.getfixturevalue("version")
-    shared = tmp_path_factory.getbasetemp()
-    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "web-ui-model"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with shared_folder(tmp_path_factory, "web-ui-model") as folder:
         return train(folder, mnist)
 
 
