@@ -6,6 +6,7 @@ import io
 import re
 import signal
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -17,6 +18,8 @@ from tests.web_ui.stack import VERSION, Stack
 
 pytestmark = MARKS
 BY_ITSELF_MS = 15_000  # the page looks every 5 s
+MODELS = re.compile("/api/models")
+REMEMBERED_S = 1.5  # and a bit more, in which the UI itself looks no second time
 
 
 @pytest.fixture
@@ -243,6 +246,25 @@ def test_a_new_version_shows_itself_and_two_versions_are_compared_on_the_image_o
     expect(opinions).to_have_count(0)
 
 
+@pytest.mark.parametrize("happens", ["it is killed", "it has another version"])
+def test_what_happens_to_the_server_before_the_page_first_looks_is_told_too(
+    happens: str, open_page: Callable[..., Page], stack: Stack
+) -> None:
+    def meanwhile(route: Route) -> None:
+        stack.server.stop(signal.SIGKILL) if happens == "it is killed" else stack.server.serve(VERSION + 1)
+        time.sleep(REMEMBERED_S)
+        route.continue_()
+
+    page = open_page("/healthz")
+    page.route(MODELS, meanwhile, times=1)
+    page.goto(stack.url)
+    if happens == "it is killed":
+        expect(page.get_by_role("alert")).to_contain_text("No model server answers", timeout=BY_ITSELF_MS)
+    else:
+        expect(page.locator("#version")).to_have_text(str(VERSION + 1), timeout=BY_ITSELF_MS)
+    stack.server.serve(VERSION)
+
+
 def looks_within(page: Page, seconds: int) -> int:
     """How often the page looks for versions while its clock is moved on by so many seconds."""
     asked: list[str] = []
@@ -261,7 +283,7 @@ def test_the_page_looks_every_five_seconds_less_often_while_errors_last_and_not_
     page.goto(stack.url)
     expect(page.locator("#drop")).to_be_visible()
     assert 8 <= looks_within(page, 60) <= 13
-    page.route(re.compile("/api/models"), lambda route: route.fulfill(status=502, body="{}"))
+    page.route(MODELS, lambda route: route.fulfill(status=502, body="{}"))
     assert 3 <= looks_within(page, 120) <= 8
     page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden'})")
     assert looks_within(page, 60) == 0

@@ -23,9 +23,12 @@ document.addEventListener("click", (event) => {
   else show(searchParams);
 });
 
+const told = (row) => JSON.parse(row.dataset.told);
+
 watch({
   query: () => new URLSearchParams(["name", "addr", "port"].map((id) => [id, last.query.get(id) ?? ""])),
   busy,
   troubled: () => byId("again") !== null,
+  shown: () => byId("version") && JSON.stringify([...document.querySelectorAll("[data-told]")].map(told)),
   changed: () => again("The model server has changed. "),
 });

@@ -4,9 +4,10 @@ const EVERY_MS = 5_000;
 const SLOWEST_MS = 30_000;
 const PATIENCE_MS = 10_000;
 
-/** Call changed() whenever the server named by query() answers otherwise than before, or answers while the page shows
- *  that it does not, which troubled() tells. Looks only while the page is visible and nothing else is under way. */
-export function watch({ query, busy, troubled, changed }) {
+/** Call changed() whenever the server named by query() answers otherwise than before, at first than shown(), the versions
+ *  on the page as JSON, or null; or answers while the page shows that it does not, which troubled() tells. Looks only
+ *  while the page is visible and nothing else is under way. */
+export function watch({ query, busy, troubled, shown, changed }) {
   let known = { asked: null, answer: null };
   let pause = EVERY_MS;
   let timer = 0;
@@ -20,9 +21,9 @@ export function watch({ query, busy, troubled, changed }) {
     looking = false;
     pause = well ? EVERY_MS : Math.min(pause * 1.5, SLOWEST_MS);
     if (busy() || asked !== String(query())) return; // the page is being asked anew: the next look will tell
-    const other = known.asked === asked && known.answer !== answer;
+    const before = known.asked === asked ? known.answer : shown();
     known = { asked, answer };
-    if (other || (well && troubled())) await changed();
+    if ((before !== null && before !== answer) || (well && troubled())) await changed();
   }
 
   async function again() {
