@@ -90,7 +90,6 @@ def ui(models: Models, tmp_path: Path) -> Iterator[Ui]:
         yield started
 
 
-@pytest.mark.timed
 def test_fault_65_50_users_get_a_page_each_time_while_the_model_server_is_killed_and_comes_back(
     ui: Ui, models: Models, pytestconfig: pytest.Config
 ) -> None:

@@ -312,7 +312,9 @@ def test_sigterm_while_clients_ask_without_a_pause_loses_no_request(
         for one in clients:
             one.result()  # a request that was lost has raised there
         assert ui.process.wait(15) == 0
-    assert set(sum(seen, Counter())) == {200}
+    answers = sum(seen, Counter())
+    assert set(answers) == {200}
+    assert answers[200] > 50
 
 
 def ask_until_not_ready(ui: Ui, statuses: Counter[int]) -> None:

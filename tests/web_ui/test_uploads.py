@@ -231,7 +231,6 @@ ANYTHING = st.one_of(
 )
 
 
-@pytest.mark.timed
 @limits(max_examples=400)
 @given(ANYTHING)
 def test_any_bytes_give_784_or_a_problem_within_a_second_of_work(content: bytes) -> None:
